@@ -1,0 +1,292 @@
+//! The buffer in which a strategy writes its intents.
+
+use wire::{InstrumentId, Kind, Msg, OrderId, Px, Qty, Side, Ts, flag};
+
+/// Most intents that one event can lead to.
+pub const INTENTS_MAX: usize = 16;
+
+/// Bits of an order id that count; the source stands above them.
+const COUNTER_BITS: u32 = 48;
+
+/// A new order as a strategy asks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewIntent {
+    /// What to trade.
+    pub instrument: InstrumentId,
+    /// Side.
+    pub side: Side,
+    /// Limit price, or the worst price that the gate may assume for a market order.
+    pub px: Px,
+    /// Quantity.
+    pub qty: Qty,
+    /// Market order.
+    pub market: bool,
+    /// Immediate or cancel.
+    pub ioc: bool,
+}
+
+/// Why an intent was not taken. Nothing was written and no id was used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum IntentError {
+    /// The buffer holds [`INTENTS_MAX`] intents.
+    #[error("{INTENTS_MAX} intents for one event, no more are taken")]
+    Full,
+    /// Price or quantity is zero or less.
+    #[error("price {px:?} and quantity {qty:?} must be positive")]
+    NotPositive {
+        /// Price.
+        px: Px,
+        /// Quantity.
+        qty: Qty,
+    },
+    /// All 2^48 ids of this strategy are used.
+    #[error("order ids of source {source_id} are used up")]
+    IdsUsedUp {
+        /// The strategy's source number.
+        source_id: u16,
+    },
+}
+
+/// Intents of one event, as messages ready for the signal ring. Fixed size, never allocates.
+///
+/// Order ids are `source << 48 | counter`, with the counter running from 1: unique for the life of the engine
+/// across strategies. Every intent carries the low 32 bits of its cause's sequence number, the cause's receive
+/// time, and the time to live.
+///
+/// ```
+/// # use corelane_strategy as strategy;
+/// use strategy::{Intents, NewIntent};
+/// use wire::{InstrumentId, Px, Qty, Side, Ts};
+///
+/// let mut out = Intents::new(7, 500);
+/// out.begin(41, Ts(1_000));
+/// let order = NewIntent {
+///     instrument: InstrumentId(0), side: Side::Buy, px: Px(100), qty: Qty(5), market: false, ioc: false,
+/// };
+/// let id = out.new_order(&order)?;
+/// assert_eq!(id.0, 7 << 48 | 1);
+/// assert_eq!((out.as_slice()[0].cause(), out.as_slice()[0].ttl_us()), (41, 500));
+/// // A price of zero is refused, and uses no id.
+/// assert!(out.new_order(&NewIntent { px: Px(0), ..order }).is_err());
+/// # Ok::<(), strategy::IntentError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Intents {
+    buffer: [Msg; INTENTS_MAX],
+    len: usize,
+    source: u16,
+    ttl_us: u32,
+    issued: u64,
+    cause: u64,
+    ts: Ts,
+    refused: u64,
+}
+
+impl Intents {
+    /// An empty buffer of the strategy with number `source`, whose intents live `ttl_us` from the receive time of
+    /// their cause. A time to live of zero makes intents that the gate refuses.
+    pub fn new(source: u16, ttl_us: u32) -> Intents {
+        Intents {
+            buffer: [Msg::default(); INTENTS_MAX],
+            len: 0,
+            source,
+            ttl_us,
+            issued: 0,
+            cause: 0,
+            ts: Ts(0),
+            refused: 0,
+        }
+    }
+
+    /// Says what the next intents are caused by: a market event with its sequence number and receive time.
+    #[inline]
+    pub fn begin(&mut self, seq: u64, ts: Ts) {
+        self.cause = seq;
+        self.ts = ts;
+    }
+
+    /// The same for an order message, a timer or a stop, which have no number in the market ring: the last
+    /// market event stays the cause.
+    #[inline]
+    pub fn begin_at(&mut self, ts: Ts) {
+        self.ts = ts;
+    }
+
+    /// Asks for a new order and names it.
+    ///
+    /// # Errors
+    /// The buffer is full, a number is not positive, or the ids are used up.
+    #[inline]
+    pub fn new_order(&mut self, order: &NewIntent) -> Result<OrderId, IntentError> {
+        if order.px.0 <= 0 || order.qty.0 <= 0 {
+            self.refused += 1;
+            return Err(IntentError::NotPositive { px: order.px, qty: order.qty });
+        }
+        let counter = self.issued + 1;
+        if counter >> COUNTER_BITS != 0 {
+            self.refused += 1;
+            return Err(IntentError::IdsUsedUp { source_id: self.source });
+        }
+        let id = OrderId((self.source as u64) << COUNTER_BITS | counter);
+        let mut flags = 0;
+        if order.side == Side::Sell {
+            flags |= flag::SELL;
+        }
+        if order.market {
+            flags |= flag::MARKET;
+        }
+        if order.ioc {
+            flags |= flag::IOC;
+        }
+        self.push(Kind::IntentNew, order.instrument, flags, [order.px.0, order.qty.0, id.0 as i64])?;
+        self.issued = counter;
+        Ok(id)
+    }
+
+    /// Asks for an order to be cancelled.
+    ///
+    /// # Errors
+    /// The buffer is full.
+    #[inline]
+    pub fn cancel(&mut self, instrument: InstrumentId, id: OrderId) -> Result<(), IntentError> {
+        self.push(Kind::IntentCancel, instrument, 0, [0, 0, id.0 as i64])
+    }
+
+    /// Asks for all orders of this strategy on an instrument to be cancelled.
+    ///
+    /// # Errors
+    /// The buffer is full.
+    #[inline]
+    pub fn cancel_all(&mut self, instrument: InstrumentId) -> Result<(), IntentError> {
+        self.push(Kind::IntentCancelAll, instrument, 0, [0; 3])
+    }
+
+    /// The intents written since the last clear, oldest first.
+    #[inline]
+    pub fn as_slice(&self) -> &[Msg] {
+        &self.buffer[..self.len]
+    }
+
+    /// Forgets the intents; ids go on.
+    #[inline]
+    pub fn clear(&mut self) {
+        self.len = 0;
+    }
+
+    /// Number of intents.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// No intents.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Intents that still fit.
+    #[inline]
+    pub fn free(&self) -> usize {
+        INTENTS_MAX - self.len
+    }
+
+    /// The strategy's source number.
+    pub fn source(&self) -> u16 {
+        self.source
+    }
+
+    /// Receive time of the cause.
+    pub fn ts(&self) -> Ts {
+        self.ts
+    }
+
+    /// Intents refused since the buffer was made.
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    #[inline]
+    fn push(
+        &mut self,
+        kind: Kind,
+        instrument: InstrumentId,
+        flags: u8,
+        body: [i64; 3],
+    ) -> Result<(), IntentError> {
+        let Some(cell) = self.buffer.get_mut(self.len) else {
+            self.refused += 1;
+            return Err(IntentError::Full);
+        };
+        let cause = Msg::pack_cause(self.cause as u32, self.ttl_us);
+        *cell = Msg::new(kind, instrument, self.ts).flags(flags).body([body[0], body[1], body[2], cause]);
+        cell.source = self.source;
+        self.len += 1;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order() -> NewIntent {
+        NewIntent {
+            instrument: InstrumentId(3),
+            side: Side::Sell,
+            px: Px(10),
+            qty: Qty(20),
+            market: false,
+            ioc: true,
+        }
+    }
+
+    #[test]
+    fn messages_are_as_the_wire_says() {
+        let mut out = Intents::new(0xffff, 250);
+        out.begin(0x1_0000_0002, Ts(99));
+        let id = out.new_order(&order()).expect("fits");
+        assert_eq!(id.0, 0xffff_0000_0000_0001);
+        out.begin_at(Ts(100));
+        out.cancel(InstrumentId(3), id).expect("fits");
+        out.cancel_all(InstrumentId(3)).expect("fits");
+        let [new, cancel, all] = out.as_slice() else { panic!("three intents") };
+        assert_eq!(
+            (new.kind(), new.instrument(), new.source),
+            (Some(Kind::IntentNew), InstrumentId(3), 0xffff)
+        );
+        assert_eq!((new.flags, new.ts_recv()), (flag::SELL | flag::IOC, Ts(99)));
+        assert_eq!((new.body[0], new.body[1], new.body[2] as u64), (10, 20, id.0));
+        assert_eq!((new.cause(), new.ttl_us()), (2, 250));
+        assert_eq!((cancel.kind(), cancel.body[2] as u64), (Some(Kind::IntentCancel), id.0));
+        assert_eq!((cancel.cause(), cancel.ttl_us(), cancel.ts_recv()), (2, 250, Ts(100)));
+        assert_eq!((all.kind(), all.body[2]), (Some(Kind::IntentCancelAll), 0));
+    }
+
+    #[test]
+    fn a_full_buffer_refuses_and_uses_no_id() {
+        let mut out = Intents::new(1, 1);
+        for n in 1..=INTENTS_MAX as u64 {
+            assert_eq!(out.new_order(&order()).map(|i| i.0 & 0xffff), Ok(n));
+        }
+        assert_eq!(out.new_order(&order()), Err(IntentError::Full));
+        assert_eq!(out.cancel_all(InstrumentId(0)), Err(IntentError::Full));
+        assert_eq!((out.free(), out.refused()), (0, 2));
+        out.clear();
+        assert!(out.is_empty());
+        assert_eq!(out.new_order(&order()).map(|i| i.0 & 0xffff), Ok(INTENTS_MAX as u64 + 1));
+    }
+
+    #[test]
+    fn impossible_orders_are_refused() {
+        let mut out = Intents::new(1, 1);
+        for (px, qty) in [(0, 1), (1, 0), (-1, 1), (1, -1)] {
+            let bad = NewIntent { px: Px(px), qty: Qty(qty), ..order() };
+            assert_eq!(out.new_order(&bad), Err(IntentError::NotPositive { px: Px(px), qty: Qty(qty) }));
+        }
+        out.issued = (1 << 48) - 2;
+        assert_eq!(out.new_order(&order()).map(|i| i.0), Ok((1 << 48) + (1 << 48) - 1));
+        assert_eq!(out.new_order(&order()), Err(IntentError::IdsUsedUp { source_id: 1 }));
+    }
+}
