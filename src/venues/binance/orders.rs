@@ -1,0 +1,365 @@
+//! Requests of the WebSocket API, written and signed (`web-socket-api.md`, read 2026-07-21).
+//!
+//! A signature covers every parameter as `name=value`, sorted by name and joined with `&`. Each request is
+//! therefore written twice side by side: as JSON into the caller's buffer, as payload into one of ours, both in
+//! the sorted order and from the same values. Both buffers are reused.
+//!
+//! | request | method | `id` |
+//! |---|---|---|
+//! | new order | `order.place` | `p` + client order id |
+//! | cancel | `order.cancel` | `c` + client order id |
+//! | query of one order | `order.status` | `q` + client order id |
+//! | cancel all | `openOrders.cancelAll` | `a` |
+//! | open orders | `openOrders.status` | `o` |
+//! | balances | `account.status` | `b` |
+//! | account stream | `userDataStream.subscribe.signature` | `s` |
+//!
+//! So an answer finds its order without a table, over a reconnect too.
+
+use venue::{CancelOrder, ClientOrderId, NewOrder};
+use wire::{Instrument, Side, Ts, write_decimal};
+
+use crate::sign::{Credentials, Signer};
+
+/// What a request's `id` begins with.
+pub(crate) mod route {
+    pub(crate) const PLACE: u8 = b'p';
+    pub(crate) const CANCEL: u8 = b'c';
+    pub(crate) const QUERY: u8 = b'q';
+    pub(crate) const CANCEL_ALL: u8 = b'a';
+    pub(crate) const OPEN_ORDERS: u8 = b'o';
+    pub(crate) const ACCOUNT: u8 = b'b';
+    pub(crate) const SUBSCRIBE: u8 = b's';
+}
+
+/// Longest request; the buffers are made for it.
+const REQUEST_LEN_MAX: usize = 1024;
+
+// The venue takes ids of up to 36 characters; the route is one of them.
+const _: () = assert!(ClientOrderId::LEN < 36);
+
+/// Writes requests.
+pub(crate) struct Requests {
+    signer: Signer,
+    /// `","params":{"apiKey":"<key>"`: what follows the method in every request.
+    params: Vec<u8>,
+    /// The payload behind `apiKey=<key>`.
+    payload: Vec<u8>,
+}
+
+/// One request under way: the JSON and the payload, kept in step.
+struct Draft<'a> {
+    json: &'a mut Vec<u8>,
+    payload: &'a mut Vec<u8>,
+}
+
+impl Draft<'_> {
+    /// What stands around values: the same names in both notations.
+    #[inline]
+    fn names(&mut self, json: &str, payload: &str) {
+        self.json.extend_from_slice(json.as_bytes());
+        self.payload.extend_from_slice(payload.as_bytes());
+    }
+
+    #[inline]
+    fn value(&mut self, text: &[u8]) {
+        self.json.extend_from_slice(text);
+        self.payload.extend_from_slice(text);
+    }
+
+    /// A decimal without trailing zeros: `52000`, `0.01`.
+    #[inline]
+    fn decimal(&mut self, mantissa: i64, decimals: u8) {
+        let start = self.payload.len();
+        write_decimal(mantissa, decimals, self.payload);
+        if decimals > 0 {
+            let digits = self.payload.iter().rposition(|b| *b != b'0').unwrap_or(start);
+            self.payload.truncate(if self.payload[digits] == b'.' { digits } else { digits + 1 });
+        }
+        self.json.extend_from_slice(&self.payload[start..]);
+    }
+
+    #[inline]
+    fn integer(&mut self, value: u64) {
+        // Ids and times are below 2^63: the venue's own type for them is a signed 64-bit integer.
+        self.decimal(value.min(i64::MAX as u64) as i64, 0);
+    }
+
+    fn timestamp(&mut self, now: Ts) {
+        self.names(r#","timestamp":"#, "&timestamp=");
+        self.integer(now.as_ms());
+    }
+}
+
+impl Requests {
+    pub(crate) fn new(credentials: &Credentials) -> Requests {
+        let key = credentials.key();
+        Requests {
+            signer: Signer::new(credentials, format!("apiKey={key}").as_bytes()),
+            params: format!(r#"","params":{{"apiKey":"{key}""#).into_bytes(),
+            payload: Vec::with_capacity(REQUEST_LEN_MAX),
+        }
+    }
+
+    /// Writes a whole request: head, the parameters that `rest` adds behind `apiKey` in sorted order, signature.
+    #[inline]
+    fn write(
+        &mut self,
+        out: &mut Vec<u8>,
+        route: u8,
+        id: &[u8],
+        method: &str,
+        rest: impl FnOnce(&mut Draft<'_>),
+    ) {
+        out.clear();
+        out.reserve(REQUEST_LEN_MAX);
+        self.payload.clear();
+        out.extend_from_slice(br#"{"id":""#);
+        out.push(route);
+        out.extend_from_slice(id);
+        out.extend_from_slice(br#"","method":""#);
+        out.extend_from_slice(method.as_bytes());
+        out.extend_from_slice(&self.params);
+        rest(&mut Draft { json: out, payload: &mut self.payload });
+        out.extend_from_slice(br#","signature":""#);
+        out.extend_from_slice(&self.signer.sign(&self.payload));
+        out.extend_from_slice(br#""}}"#);
+    }
+
+    pub(crate) fn subscribe(&mut self, now: Ts, out: &mut Vec<u8>) {
+        self.write(out, route::SUBSCRIBE, b"", "userDataStream.subscribe.signature", |d| d.timestamp(now));
+    }
+
+    #[inline]
+    pub(crate) fn new_order(&mut self, order: &NewOrder, i: &Instrument, now: Ts, out: &mut Vec<u8>) {
+        let id = order.id.text();
+        self.write(out, route::PLACE, &id, "order.place", |d| {
+            d.names(r#","newClientOrderId":""#, "&newClientOrderId=");
+            d.value(&id);
+            if order.market {
+                d.names(r#"","newOrderRespType":"ACK","quantity":""#, "&newOrderRespType=ACK&quantity=");
+            } else {
+                d.names(r#"","newOrderRespType":"ACK","price":""#, "&newOrderRespType=ACK&price=");
+                d.decimal(order.px.0, i.px_decimals);
+                d.names(r#"","quantity":""#, "&quantity=");
+            }
+            d.decimal(order.qty.0, i.qty_decimals);
+            d.names(r#"","recvWindow":"#, "&recvWindow=");
+            d.value(RECV_WINDOW.as_bytes());
+            match order.side {
+                Side::Buy => d.names(r#","side":"BUY","symbol":""#, "&side=BUY&symbol="),
+                Side::Sell => d.names(r#","side":"SELL","symbol":""#, "&side=SELL&symbol="),
+            }
+            d.value(i.symbol.as_bytes());
+            d.names(r#"""#, "");
+            if !order.market {
+                match order.ioc {
+                    true => d.names(r#","timeInForce":"IOC""#, "&timeInForce=IOC"),
+                    false => d.names(r#","timeInForce":"GTC""#, "&timeInForce=GTC"),
+                }
+            }
+            d.timestamp(now);
+            match order.market {
+                true => d.names(r#","type":"MARKET""#, "&type=MARKET"),
+                false => d.names(r#","type":"LIMIT""#, "&type=LIMIT"),
+            }
+        });
+    }
+
+    pub(crate) fn cancel(&mut self, cancel: &CancelOrder, i: &Instrument, now: Ts, out: &mut Vec<u8>) {
+        let id = cancel.id.text();
+        self.write(out, route::CANCEL, &id, "order.cancel", |d| {
+            // By the venue's id alone is fastest (web-socket-api.md, "Cancel order").
+            if cancel.venue_order_id != 0 {
+                d.names(r#","orderId":"#, "&orderId=");
+                d.integer(cancel.venue_order_id);
+            } else {
+                d.names(r#","origClientOrderId":""#, "&origClientOrderId=");
+                d.value(&id);
+                d.names(r#"""#, "");
+            }
+            of_symbol(d, i, now);
+        });
+    }
+
+    pub(crate) fn query_order(&mut self, id: ClientOrderId, i: &Instrument, now: Ts, out: &mut Vec<u8>) {
+        let id = id.text();
+        self.write(out, route::QUERY, &id, "order.status", |d| {
+            d.names(r#","origClientOrderId":""#, "&origClientOrderId=");
+            d.value(&id);
+            d.names(r#"""#, "");
+            of_symbol(d, i, now);
+        });
+    }
+
+    pub(crate) fn cancel_all(&mut self, i: &Instrument, now: Ts, out: &mut Vec<u8>) {
+        self.write(out, route::CANCEL_ALL, b"", "openOrders.cancelAll", |d| of_symbol(d, i, now));
+    }
+
+    pub(crate) fn open_orders(&mut self, i: &Instrument, now: Ts, out: &mut Vec<u8>) {
+        self.write(out, route::OPEN_ORDERS, b"", "openOrders.status", |d| of_symbol(d, i, now));
+    }
+
+    pub(crate) fn account(&mut self, now: Ts, out: &mut Vec<u8>) {
+        self.write(out, route::ACCOUNT, b"", "account.status", |d| {
+            d.names(r#","omitZeroBalances":true,"recvWindow":"#, "&omitZeroBalances=true&recvWindow=");
+            d.value(RECV_WINDOW.as_bytes());
+            d.timestamp(now);
+        });
+    }
+}
+
+/// How long after its timestamp the venue may still take a request, ms: the venue's default. A limit order that
+/// is later than the engine's own time to live is refused by the gateway before it is written.
+pub const RECV_WINDOW_MS: u64 = 5_000;
+/// The same as it is written.
+const RECV_WINDOW: &str = "5000";
+
+/// The parameters that every request about one symbol ends with.
+fn of_symbol(d: &mut Draft<'_>, i: &Instrument, now: Ts) {
+    d.names(r#","recvWindow":"#, "&recvWindow=");
+    d.value(RECV_WINDOW.as_bytes());
+    d.names(r#","symbol":""#, "&symbol=");
+    d.value(i.symbol.as_bytes());
+    d.names(r#"""#, "");
+    d.timestamp(now);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feed::tests::btcusdt;
+    use std::collections::BTreeMap;
+    use wire::{InstrumentId, Px, Qty, Slot};
+
+    const NOW: Ts = Ts(1_645_423_376_532_999_999);
+
+    #[test]
+    fn the_window_is_written_as_it_is_counted() {
+        assert_eq!(RECV_WINDOW.parse(), Ok(RECV_WINDOW_MS));
+    }
+
+    fn credentials() -> Credentials {
+        Credentials::new("testkey1".into(), "testsecret".into()).expect("plain")
+    }
+
+    fn id() -> ClientOrderId {
+        ClientOrderId { cycle: 0xabc, ts: Ts(77), slot: Slot(5) }
+    }
+
+    fn order() -> NewOrder {
+        NewOrder {
+            instrument: InstrumentId(4),
+            id: id(),
+            side: Side::Sell,
+            px: Px(5_200_000_000_000),
+            qty: Qty(1_000_000),
+            market: false,
+            ioc: false,
+        }
+    }
+
+    /// Parses the request independently, signs its parameters anew from the documented rule, and returns
+    /// (id, method, parameters without signature).
+    fn check(out: &[u8]) -> (String, String, BTreeMap<String, String>) {
+        let request: serde_json::Value = serde_json::from_slice(out).expect("JSON");
+        let mut params: BTreeMap<String, String> = (request["params"].as_object().expect("params").iter())
+            .map(|(k, v)| (k.clone(), v.as_str().map_or_else(|| v.to_string(), str::to_owned)))
+            .collect();
+        let signature = params.remove("signature").expect("signed");
+        let payload: Vec<String> = params.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        assert_eq!(credentials().sign(payload.join("&").as_bytes()), signature.as_bytes(), "{payload:?}");
+        assert_eq!(params.remove("apiKey").as_deref(), Some("testkey1"));
+        assert_eq!(params.remove("timestamp").as_deref(), Some("1645423376532"));
+        let text = |name: &str| request[name].as_str().expect("text").to_owned();
+        (text("id"), text("method"), params)
+    }
+
+    fn written(
+        write: impl FnOnce(&mut Requests, &mut Vec<u8>),
+    ) -> (String, String, BTreeMap<String, String>) {
+        let mut out = b"left over from before".to_vec();
+        write(&mut Requests::new(&credentials()), &mut out);
+        check(&out)
+    }
+
+    fn params(list: &[(&str, &str)]) -> BTreeMap<String, String> {
+        list.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect()
+    }
+
+    const ID: &str = "C0000000abc-00000000000004d-0005";
+
+    #[test]
+    fn limit_orders_are_placed_as_documented() {
+        let (request, method, sent) = written(|r, out| r.new_order(&order(), &btcusdt(), NOW, out));
+        assert_eq!((request, method.as_str()), (format!("p{ID}"), "order.place"));
+        let mut expected = params(&[
+            ("newClientOrderId", ID),
+            ("newOrderRespType", "ACK"),
+            ("price", "52000"),
+            ("quantity", "0.01"),
+            ("recvWindow", "5000"),
+            ("side", "SELL"),
+            ("symbol", "BTCUSDT"),
+            ("timeInForce", "GTC"),
+            ("type", "LIMIT"),
+        ]);
+        assert_eq!(sent, expected);
+        let ioc = NewOrder { ioc: true, side: Side::Buy, px: Px(1), qty: Qty(123_456_789_012), ..order() };
+        let (_, _, sent) = written(|r, out| r.new_order(&ioc, &btcusdt(), NOW, out));
+        expected.extend(params(&[
+            ("timeInForce", "IOC"),
+            ("side", "BUY"),
+            ("price", "0.00000001"),
+            ("quantity", "1234.56789012"),
+        ]));
+        assert_eq!(sent, expected);
+    }
+
+    #[test]
+    fn market_orders_have_neither_price_nor_time_in_force() {
+        let market = NewOrder { market: true, ioc: true, ..order() };
+        let (_, _, sent) = written(|r, out| r.new_order(&market, &btcusdt(), NOW, out));
+        assert_eq!(sent.get("type").map(String::as_str), Some("MARKET"));
+        assert_eq!(sent.get("quantity").map(String::as_str), Some("0.01"));
+        assert!(!sent.contains_key("price") && !sent.contains_key("timeInForce"));
+    }
+
+    #[test]
+    fn cancels_go_by_the_venues_id_when_it_is_known() {
+        let mut cancel =
+            CancelOrder { instrument: InstrumentId(4), id: id(), venue_order_id: 12_569_099_453 };
+        let (request, method, sent) = written(|r, out| r.cancel(&cancel, &btcusdt(), NOW, out));
+        assert_eq!((request, method.as_str()), (format!("c{ID}"), "order.cancel"));
+        let symbol = [("recvWindow", "5000"), ("symbol", "BTCUSDT")];
+        assert_eq!(sent, params(&[symbol[0], symbol[1], ("orderId", "12569099453")]));
+        cancel.venue_order_id = 0;
+        let (_, _, sent) = written(|r, out| r.cancel(&cancel, &btcusdt(), NOW, out));
+        assert_eq!(sent, params(&[symbol[0], symbol[1], ("origClientOrderId", ID)]));
+        let (request, method, sent) = written(|r, out| r.query_order(id(), &btcusdt(), NOW, out));
+        assert_eq!((request, method.as_str()), (format!("q{ID}"), "order.status"));
+        assert_eq!(sent, params(&[symbol[0], symbol[1], ("origClientOrderId", ID)]));
+    }
+
+    #[test]
+    fn requests_about_no_order() {
+        let symbol = params(&[("recvWindow", "5000"), ("symbol", "BTCUSDT")]);
+        let same = |id: &str, method: &str, sent| (id.to_owned(), method.to_owned(), sent);
+        assert_eq!(
+            written(|r, out| r.cancel_all(&btcusdt(), NOW, out)),
+            same("a", "openOrders.cancelAll", symbol.clone())
+        );
+        assert_eq!(
+            written(|r, out| r.open_orders(&btcusdt(), NOW, out)),
+            same("o", "openOrders.status", symbol)
+        );
+        assert_eq!(
+            written(|r, out| r.account(NOW, out)),
+            same("b", "account.status", params(&[("omitZeroBalances", "true"), ("recvWindow", "5000")]))
+        );
+        assert_eq!(
+            written(|r, out| r.subscribe(NOW, out)),
+            same("s", "userDataStream.subscribe.signature", BTreeMap::new())
+        );
+    }
+}

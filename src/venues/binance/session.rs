@@ -1,0 +1,494 @@
+//! The order session: answers of the WebSocket API and the account stream on one connection.
+
+use venue::{
+    AccountAsset, CancelOrder, ClientOrderId, EncodeError, NewOrder, OpenOrder, OrderError, OrderEvent,
+    OrderSession, QueryAnswer, QueryKind,
+};
+use wire::{Instrument, InstrumentId, Px, Qty, QueryStatus, Side, Ts};
+
+use crate::codes::{code, is_fate_open};
+use crate::executions::{self, Decoded, Holdings};
+use crate::json::{self, JsonReader, Value};
+use crate::names::Names;
+use crate::orders::{Requests, route};
+use crate::sign::Credentials;
+
+/// Most open orders of one list that are taken: five times the venue's usual `MAX_NUM_ORDERS`.
+pub const OPEN_ORDERS_MAX: usize = 1_000;
+
+/// One order connection. Every request is signed, so there is no logon; new orders wait only for the account
+/// stream, because without it nobody would hear of their fills.
+///
+/// ```text
+///   reset ──▶ Deaf ──(subscribe answered)──▶ Listening ──(stream ends, reset)──▶ Deaf
+///             new orders: NotReady           new orders leave
+///             cancels and queries leave      cancels and queries leave
+/// ```
+pub struct BinanceOrders {
+    holdings: Holdings,
+    requests: Requests,
+    json: JsonReader,
+    assets: Vec<AccountAsset>,
+    open: Vec<OpenOrder>,
+    listening: bool,
+}
+
+impl BinanceOrders {
+    /// A session for these instruments. `assets` are the names of the account's assets by [`wire::AssetId`];
+    /// it must name every asset that a fee may be paid in. Reserves about 4 MB, so that no message within the
+    /// bounds allocates.
+    pub fn new(instruments: Vec<Instrument>, assets: Vec<String>, credentials: Credentials) -> BinanceOrders {
+        BinanceOrders {
+            holdings: Holdings {
+                symbols: Names::new(instruments.iter().map(|i| i.symbol.as_str())),
+                instruments,
+                assets: Names::new(assets.iter().map(String::as_str)),
+            },
+            requests: Requests::new(&credentials),
+            // An order of a list has about 22 names with values: as many marks as 16 levels, and room to grow.
+            json: JsonReader::warmed(OPEN_ORDERS_MAX * 20),
+            assets: Vec::with_capacity(assets.len()),
+            open: Vec::with_capacity(OPEN_ORDERS_MAX),
+            listening: false,
+        }
+    }
+
+    /// Whether the account stream is on, that is, whether new orders may leave.
+    pub fn is_listening(&self) -> bool {
+        self.listening
+    }
+}
+
+fn instrument(holdings: &Holdings, id: InstrumentId) -> Result<&Instrument, EncodeError> {
+    holdings.instruments.iter().find(|i| i.id == id).ok_or(EncodeError::Instrument(id))
+}
+
+impl OrderSession for BinanceOrders {
+    fn target(&self) -> String {
+        "/ws-api/v3?returnRateLimits=false".to_owned()
+    }
+
+    fn encode_subscribe(&mut self, now: Ts, out: &mut Vec<u8>) {
+        self.requests.subscribe(now, out);
+    }
+
+    #[inline]
+    fn encode_new(&mut self, order: &NewOrder, now: Ts, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        if !self.listening {
+            return Err(EncodeError::NotReady);
+        }
+        let i = instrument(&self.holdings, order.instrument)?;
+        self.requests.new_order(order, i, now, out);
+        Ok(())
+    }
+
+    fn encode_cancel(&mut self, cancel: &CancelOrder, now: Ts, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let i = instrument(&self.holdings, cancel.instrument)?;
+        self.requests.cancel(cancel, i, now, out);
+        Ok(())
+    }
+
+    fn encode_cancel_all(
+        &mut self,
+        instrument_id: InstrumentId,
+        now: Ts,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        self.requests.cancel_all(instrument(&self.holdings, instrument_id)?, now, out);
+        Ok(())
+    }
+
+    fn encode_query_order(
+        &mut self,
+        instrument_id: InstrumentId,
+        id: ClientOrderId,
+        now: Ts,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        self.requests.query_order(id, instrument(&self.holdings, instrument_id)?, now, out);
+        Ok(())
+    }
+
+    fn encode_query(
+        &mut self,
+        kind: QueryKind,
+        instrument_id: InstrumentId,
+        now: Ts,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        let i = instrument(&self.holdings, instrument_id)?;
+        match kind {
+            QueryKind::OpenOrders => self.requests.open_orders(i, now, out),
+            QueryKind::Account => self.requests.account(now, out),
+        }
+        Ok(())
+    }
+
+    fn on_message<S: FnMut(OrderEvent<'_>)>(
+        &mut self,
+        payload: &mut [u8],
+        mut sink: S,
+    ) -> Result<(), OrderError> {
+        let BinanceOrders { holdings, json, assets, open, listening, .. } = self;
+        match json.read(payload, |message| decode(message, holdings, assets, open))? {
+            Decoded::Plain(event) => {
+                *listening |= event == OrderEvent::Subscribed;
+                sink(event);
+            }
+            Decoded::OpenOrders => sink(OrderEvent::OpenOrders(open)),
+            Decoded::Account { full } => sink(OrderEvent::Account { assets, full }),
+            Decoded::StreamEnded => {
+                *listening = false;
+                sink(OrderEvent::Shutdown);
+            }
+        }
+        Ok(())
+    }
+
+    fn reset(&mut self) {
+        self.listening = false;
+    }
+}
+
+fn decode(
+    message: Value<'_, '_>,
+    holdings: &Holdings,
+    assets: &mut Vec<AccountAsset>,
+    open: &mut Vec<OpenOrder>,
+) -> Result<Decoded, OrderError> {
+    let [event, data, status, id, result, error] =
+        json::pick(message, ["event", "data", "status", "id", "result", "error"])?;
+    match (event.or(data), status) {
+        (Some(event), _) => executions::decode(event, holdings, assets),
+        (None, Some(_)) => {
+            let status = json::u64_of("status", status)?;
+            if status == 200 && error.is_none() {
+                accepted(id, result, holdings, assets, open)
+            } else {
+                let [code] = json::pick(error.ok_or(OrderError::Field { field: "error" })?, ["code"])?;
+                refused(id, status, json::code_of(code)?).map(Decoded::Plain)
+            }
+        }
+        (None, None) => executions::decode(message, holdings, assets),
+    }
+}
+
+/// A request's `id`, taken apart: its route and, for requests about one order, the order.
+fn routed(id: &str) -> Result<(u8, Option<ClientOrderId>), OrderError> {
+    match id.as_bytes() {
+        [route @ (route::PLACE | route::CANCEL | route::QUERY), id @ ..] => {
+            let id = ClientOrderId::parse(id).map_err(|_| OrderError::Field { field: "id" })?;
+            Ok((*route, Some(id)))
+        }
+        [route @ (route::CANCEL_ALL | route::OPEN_ORDERS | route::ACCOUNT | route::SUBSCRIBE)] => {
+            Ok((*route, None))
+        }
+        _ => Err(OrderError::Field { field: "id" }),
+    }
+}
+
+fn accepted(
+    id: Option<Value<'_, '_>>,
+    result: Option<Value<'_, '_>>,
+    holdings: &Holdings,
+    assets: &mut Vec<AccountAsset>,
+    open: &mut Vec<OpenOrder>,
+) -> Result<Decoded, OrderError> {
+    let result = result.ok_or(OrderError::Field { field: "result" });
+    Ok(match routed(json::text_of("id", id)?)? {
+        (route::PLACE, Some(id)) => {
+            let [order_id] = json::pick(result?, ["orderId"])?;
+            let venue_order_id = json::u64_of("orderId", order_id)?;
+            Decoded::Plain(OrderEvent::Acked { id, venue_order_id })
+        }
+        (route::QUERY, Some(id)) => Decoded::Plain(OrderEvent::Query(answer(id, result?, holdings)?)),
+        (route::CANCEL_ALL, _) => Decoded::Plain(OrderEvent::CancelAllDone { code: 0 }),
+        (route::SUBSCRIBE, _) => Decoded::Plain(OrderEvent::Subscribed),
+        (route::OPEN_ORDERS, _) => {
+            open_orders(result?, holdings, open)?;
+            Decoded::OpenOrders
+        }
+        (route::ACCOUNT, _) => {
+            let [list] = json::pick(result?, ["balances"])?;
+            let list = list.and_then(Value::elements).ok_or(OrderError::Field { field: "balances" })?;
+            executions::balances(list, ["asset", "free", "locked"], holdings, assets)?;
+            Decoded::Account { full: true }
+        }
+        // A cancel was accepted. That the order is gone, and what was filled before, comes on the account
+        // stream, in order with its fills.
+        _ => Decoded::Plain(OrderEvent::Control),
+    })
+}
+
+fn refused(id: Option<Value<'_, '_>>, status: u64, code: i32) -> Result<OrderEvent<'static>, OrderError> {
+    // The venue could not read the request, or closes the session: `"id": null`.
+    let Some(id) = id.filter(|id| !id.is_null()) else {
+        return Ok(OrderEvent::Refused { code });
+    };
+    Ok(match routed(json::text_of("id", Some(id))?)? {
+        (_, Some(id)) if is_fate_open(status, code) => OrderEvent::Unknown { id, code },
+        (route::PLACE, Some(id)) => OrderEvent::Rejected { id, code },
+        (route::CANCEL, Some(id)) => OrderEvent::CancelRejected { id, code },
+        (route::QUERY, Some(id)) if code == code::NO_SUCH_ORDER => {
+            let (status, cum_qty) = (QueryStatus::NotFound, Qty(0));
+            OrderEvent::Query(QueryAnswer { id, status, venue_order_id: 0, cum_qty })
+        }
+        // Ended over 90 days ago without any execution.
+        (route::QUERY, Some(id)) if code == code::ORDER_ARCHIVED => {
+            let (status, cum_qty) = (QueryStatus::Ended, Qty(0));
+            OrderEvent::Query(QueryAnswer { id, status, venue_order_id: 0, cum_qty })
+        }
+        (route::CANCEL_ALL, _) => OrderEvent::CancelAllDone { code },
+        _ => OrderEvent::Refused { code },
+    })
+}
+
+fn answer(id: ClientOrderId, result: Value<'_, '_>, holdings: &Holdings) -> Result<QueryAnswer, OrderError> {
+    let [symbol, order_id, status, executed] =
+        json::pick(result, ["symbol", "orderId", "status", "executedQty"])?;
+    let i = holdings.instrument(json::text_of("symbol", symbol)?)?;
+    Ok(QueryAnswer {
+        id,
+        status: match json::text_of("status", status)? {
+            "NEW" | "PENDING_NEW" | "PARTIALLY_FILLED" | "PENDING_CANCEL" => QueryStatus::Open,
+            "FILLED" => QueryStatus::Filled,
+            "CANCELED" => QueryStatus::Cancelled,
+            "REJECTED" | "EXPIRED" | "EXPIRED_IN_MATCH" => QueryStatus::Ended,
+            _ => return Err(OrderError::Field { field: "status" }),
+        },
+        venue_order_id: json::u64_of("orderId", order_id)?,
+        cum_qty: Qty(json::number_of("executedQty", executed, i.qty_decimals)?),
+    })
+}
+
+fn open_orders(
+    list: Value<'_, '_>,
+    holdings: &Holdings,
+    open: &mut Vec<OpenOrder>,
+) -> Result<(), OrderError> {
+    open.clear();
+    let list = list.elements().ok_or(OrderError::Field { field: "result" })?;
+    if list.len() > OPEN_ORDERS_MAX {
+        return Err(OrderError::TooManyLevels { levels: list.len(), max: OPEN_ORDERS_MAX });
+    }
+    for entry in list {
+        let [symbol, id, order_id, side, px, qty, executed] = json::pick(
+            entry,
+            ["symbol", "clientOrderId", "orderId", "side", "price", "origQty", "executedQty"],
+        )?;
+        let i = holdings.instrument(json::text_of("symbol", symbol)?)?;
+        open.push(OpenOrder {
+            instrument: i.id,
+            id: ClientOrderId::parse(json::text_of("clientOrderId", id)?.as_bytes()).ok(),
+            venue_order_id: json::u64_of("orderId", order_id)?,
+            side: match json::text_of("side", side)? {
+                "BUY" => Side::Buy,
+                "SELL" => Side::Sell,
+                _ => return Err(OrderError::Field { field: "side" }),
+            },
+            px: Px(json::number_of("price", px, i.px_decimals)?),
+            qty: Qty(json::number_of("origQty", qty, i.qty_decimals)?),
+            cum_qty: Qty(json::number_of("executedQty", executed, i.qty_decimals)?),
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::feed::tests::btcusdt;
+    use wire::{AssetId, Slot};
+
+    pub(crate) const ID: &str = "C0000000abc-00000000000004d-0005";
+
+    pub(crate) fn id() -> ClientOrderId {
+        ClientOrderId { cycle: 0xabc, ts: Ts(77), slot: Slot(5) }
+    }
+
+    pub(crate) fn session() -> BinanceOrders {
+        let credentials = Credentials::new("testkey1".into(), "testsecret".into()).expect("plain");
+        BinanceOrders::new(vec![btcusdt()], vec!["BTC".into(), "USDT".into(), "BNB".into()], credentials)
+    }
+
+    /// What one message said to a session, as text; nothing when it was refused.
+    pub(crate) fn hear(session: &mut BinanceOrders, message: &str) -> Result<String, OrderError> {
+        let mut said = None;
+        let answer =
+            session.on_message(&mut message.as_bytes().to_vec(), |event| said = Some(format!("{event:?}")));
+        match answer {
+            Ok(()) => Ok(said.expect("one event")),
+            Err(error) => {
+                assert_eq!(said, None, "nothing of a refused message is delivered");
+                Err(error)
+            }
+        }
+    }
+
+    fn read(message: &str) -> Result<String, OrderError> {
+        hear(&mut session(), message)
+    }
+
+    fn says(event: OrderEvent<'_>) -> Result<String, OrderError> {
+        Ok(format!("{event:?}"))
+    }
+
+    fn reply(id: &str, result: &str) -> String {
+        format!(r#"{{"id":"{id}","status":200,"result":{result},"rateLimits":[{{"count":1}}]}}"#)
+    }
+
+    fn error(id: &str, status: u64, code: i32) -> String {
+        format!(r#"{{"id":{id},"status":{status},"error":{{"code":{code},"msg":"x","data":{{}}}}}}"#)
+    }
+
+    #[test]
+    fn answers_find_their_order_by_request_id() {
+        let placed = r#"{"symbol":"BTCUSDT","orderId":12569099453,"orderListId":-1,"clientOrderId":"x","transactTime":1660801715639}"#;
+        assert_eq!(
+            read(&reply(&format!("p{ID}"), placed)),
+            says(OrderEvent::Acked { id: id(), venue_order_id: 12_569_099_453 })
+        );
+        assert_eq!(read(&reply(&format!("c{ID}"), placed)), says(OrderEvent::Control));
+        assert_eq!(read(&reply("a", "[]")), says(OrderEvent::CancelAllDone { code: 0 }));
+        assert_eq!(read(&reply("s", r#"{"subscriptionId":0}"#)), says(OrderEvent::Subscribed));
+        for foreign in ["", "x", "p", "pC", "aa", &format!("x{ID}"), &format!("p{ID}0")] {
+            assert_eq!(read(&reply(foreign, "{}")), Err(OrderError::Field { field: "id" }), "{foreign}");
+        }
+        assert_eq!(
+            read(&reply(&format!("p{ID}"), r#"{"orderId":"1"}"#)),
+            Err(OrderError::Field { field: "orderId" })
+        );
+        assert_eq!(
+            read(&format!(r#"{{"id":"p{ID}","status":200}}"#)),
+            Err(OrderError::Field { field: "result" })
+        );
+    }
+
+    #[test]
+    fn errors_are_told_apart_by_request_status_and_code() {
+        let (p, c, q) = (format!("\"p{ID}\""), format!("\"c{ID}\""), format!("\"q{ID}\""));
+        assert_eq!(read(&error(&p, 400, -2010)), says(OrderEvent::Rejected { id: id(), code: -2010 }));
+        assert_eq!(read(&error(&p, 429, -1003)), says(OrderEvent::Rejected { id: id(), code: -1003 }));
+        for (status, code) in [(503, -1008), (500, -2010), (400, -1007), (400, -1006), (400, -1000)] {
+            for request in [&p, &c, &q] {
+                assert_eq!(
+                    read(&error(request, status, code)),
+                    says(OrderEvent::Unknown { id: id(), code }),
+                    "{request} {status} {code}"
+                );
+            }
+        }
+        assert_eq!(read(&error(&c, 400, -2011)), says(OrderEvent::CancelRejected { id: id(), code: -2011 }));
+        for (code, status) in [(-2013, QueryStatus::NotFound), (-2026, QueryStatus::Ended)] {
+            let answer = QueryAnswer { id: id(), status, venue_order_id: 0, cum_qty: Qty(0) };
+            assert_eq!(read(&error(&q, 400, code)), says(OrderEvent::Query(answer)));
+        }
+        assert_eq!(read(&error(&q, 400, -1021)), says(OrderEvent::Refused { code: -1021 }));
+        assert_eq!(read(&error("\"a\"", 400, -2011)), says(OrderEvent::CancelAllDone { code: -2011 }));
+        for request in ["\"s\"", "\"o\"", "\"b\"", "null"] {
+            assert_eq!(read(&error(request, 401, -2015)), says(OrderEvent::Refused { code: -2015 }));
+        }
+        assert_eq!(read(&format!(r#"{{"id":{p},"status":400}}"#)), Err(OrderError::Field { field: "error" }));
+        assert_eq!(
+            read(&format!(r#"{{"id":{p},"status":400,"error":{{"code":-99999999999}}}}"#)),
+            Err(OrderError::Field { field: "code" })
+        );
+        // A status of 200 beside an error is no acceptance.
+        assert_eq!(read(&error(&p, 200, -2010)), says(OrderEvent::Rejected { id: id(), code: -2010 }));
+    }
+
+    const REPORT: &str = r#"{"symbol":"BTCUSDT","orderId":12569099453,"clientOrderId":"CLIENT","price":"23416.10000000","origQty":"0.00847000","executedQty":"0.00720000","status":"PARTIALLY_FILLED","type":"LIMIT","side":"SELL","time":1}"#;
+
+    #[test]
+    fn queries_tell_the_state_of_one_order() {
+        for (text, status) in [
+            ("NEW", QueryStatus::Open),
+            ("PENDING_NEW", QueryStatus::Open),
+            ("PARTIALLY_FILLED", QueryStatus::Open),
+            ("FILLED", QueryStatus::Filled),
+            ("CANCELED", QueryStatus::Cancelled),
+            ("REJECTED", QueryStatus::Ended),
+            ("EXPIRED", QueryStatus::Ended),
+            ("EXPIRED_IN_MATCH", QueryStatus::Ended),
+        ] {
+            let answer =
+                QueryAnswer { id: id(), status, venue_order_id: 12_569_099_453, cum_qty: Qty(720_000) };
+            let report = REPORT.replace("PARTIALLY_FILLED", text);
+            assert_eq!(read(&reply(&format!("q{ID}"), &report)), says(OrderEvent::Query(answer)), "{text}");
+        }
+        let strange = REPORT.replace("PARTIALLY_FILLED", "LOST");
+        assert_eq!(read(&reply(&format!("q{ID}"), &strange)), Err(OrderError::Field { field: "status" }));
+    }
+
+    #[test]
+    fn open_orders_list_ours_and_others() {
+        let order = |id| OpenOrder {
+            instrument: InstrumentId(4),
+            id,
+            venue_order_id: 12_569_099_453,
+            side: Side::Sell,
+            px: Px(2_341_610_000_000),
+            qty: Qty(847_000),
+            cum_qty: Qty(720_000),
+        };
+        let list = format!("[{},{}]", REPORT.replace("CLIENT", ID), REPORT);
+        assert_eq!(read(&reply("o", &list)), says(OrderEvent::OpenOrders(&[order(Some(id())), order(None)])));
+        assert_eq!(read(&reply("o", "[]")), says(OrderEvent::OpenOrders(&[])));
+        let other = REPORT.replace("BTCUSDT", "ETHUSDT");
+        assert_eq!(read(&reply("o", &format!("[{REPORT},{other}]"))), Err(OrderError::Symbol));
+        let many = vec![REPORT; OPEN_ORDERS_MAX + 1].join(",");
+        assert_eq!(
+            read(&reply("o", &format!("[{many}]"))),
+            Err(OrderError::TooManyLevels { levels: OPEN_ORDERS_MAX + 1, max: OPEN_ORDERS_MAX })
+        );
+    }
+
+    #[test]
+    fn the_account_lists_known_assets() {
+        let account = r#"{"makerCommission":15,"canTrade":true,"balances":[{"asset":"BNB","free":"0.5","locked":"0.25"},{"asset":"SHIB","free":"999999999999999999.0","locked":"0"},{"asset":"BTC","free":"1.3447112","locked":"0.08600000"}]}"#;
+        let assets = [
+            AccountAsset { asset: AssetId(2), free: 50_000_000, locked: 25_000_000 },
+            AccountAsset { asset: AssetId(0), free: 134_471_120, locked: 8_600_000 },
+        ];
+        assert_eq!(read(&reply("b", account)), says(OrderEvent::Account { assets: &assets, full: true }));
+        assert!(matches!(
+            read(&reply("b", &account.replace("BNB", "BTC"))),
+            Err(OrderError::Range { field: "asset", .. })
+        ));
+    }
+
+    #[test]
+    fn new_orders_wait_for_the_account_stream_and_nothing_else_does() {
+        let mut session = session();
+        let order = NewOrder {
+            instrument: InstrumentId(4),
+            id: id(),
+            side: Side::Buy,
+            px: Px(1),
+            qty: Qty(1),
+            market: false,
+            ioc: false,
+        };
+        let cancel = CancelOrder { instrument: InstrumentId(4), id: id(), venue_order_id: 0 };
+        let (now, mut out) = (Ts(1), Vec::new());
+        let on = reply("s", "{}");
+        for off in [None, Some(r#"{"subscriptionId":0,"event":{"e":"eventStreamTerminated","E":1}}"#)] {
+            match off {
+                None => session.reset(),
+                Some(ended) => assert_eq!(hear(&mut session, ended), Ok("Shutdown".into())),
+            }
+            assert_eq!(session.encode_new(&order, now, &mut out), Err(EncodeError::NotReady));
+            assert_eq!(session.encode_cancel(&cancel, now, &mut out), Ok(()));
+            assert_eq!(session.encode_cancel_all(InstrumentId(4), now, &mut out), Ok(()));
+            assert_eq!(hear(&mut session, &error("\"s\"", 401, -2015)), Ok("Refused { code: -2015 }".into()));
+            assert!(!session.is_listening());
+            assert_eq!(hear(&mut session, &on), Ok("Subscribed".into()));
+            assert_eq!(session.encode_new(&order, now, &mut out), Ok(()));
+        }
+        let elsewhere = NewOrder { instrument: InstrumentId(5), ..order };
+        let refused = Err(EncodeError::Instrument(InstrumentId(5)));
+        assert_eq!(session.encode_new(&elsewhere, now, &mut out), refused);
+        assert_eq!(session.encode_query(QueryKind::Account, InstrumentId(5), now, &mut out), refused);
+        assert_eq!(session.encode_query_order(InstrumentId(5), id(), now, &mut out), refused);
+    }
+}

@@ -1,0 +1,91 @@
+//! Faults on demand: the client hears a lie, the ledger keeps the truth.
+
+use super::*;
+
+fn bench(faults: SimFaults) -> Bench {
+    let mut cfg = config(crowd(5, 0.0));
+    cfg.faults = faults;
+    Bench::subscribed(cfg)
+}
+
+fn taker(b: &mut Bench, id: &str) -> Value {
+    let (_, ask) = b.best();
+    limit("BUY", &ask.px.to_string(), "0.0001", id)
+}
+
+#[test]
+fn a_corrupt_fill_does_not_touch_the_ledger() {
+    let mut b = bench(SimFaults { corrupt_fill: Some(2), ..SimFaults::default() });
+    for id in ["f1", "f2", "f3"] {
+        let order = taker(&mut b, id);
+        assert_eq!(b.ask("order.place", order)["result"]["executedQty"], json!("0.00010000"));
+    }
+    let fills: Vec<(Value, Value)> = b
+        .events()
+        .iter()
+        .filter(|e| e["x"] == json!("TRADE"))
+        .map(|e| (e["l"].clone(), e["z"].clone()))
+        .collect();
+    let (truth, lie) = (json!("0.00010000"), json!("0.00011000"));
+    assert_eq!(fills, [(truth.clone(), truth.clone()), (lie.clone(), lie), (truth.clone(), truth.clone())]);
+    let asked = b.ask("order.status", json!({"symbol": "BTCUSDT", "origClientOrderId": "f2"}));
+    assert_eq!(asked["result"]["executedQty"], truth);
+    assert_eq!(b.sim.balances()[0].1, Decimal::new(1_000_029_940, 8));
+}
+
+#[test]
+fn a_withheld_reply_hides_a_real_order() {
+    let mut b = bench(SimFaults { drop_ack_nth: Some(1), ..SimFaults::default() });
+    b.send("order.place", signed(limit("BUY", "50000", "0.01", "lost"), b.now));
+    assert_eq!(b.reply(), None);
+    assert_eq!(b.events()[0]["x"], json!("NEW"));
+    assert_eq!(b.sim.open_orders().len(), 1);
+    let asked = b.ask("order.status", json!({"symbol": "BTCUSDT", "origClientOrderId": "lost"}));
+    assert_eq!(asked["result"]["status"], json!("NEW"));
+    assert_eq!(b.ask("order.place", limit("BUY", "50000", "0.01", "next"))["status"], json!(200));
+}
+
+#[test]
+fn reports_can_be_lost_doubled_or_early() {
+    let mut b = bench(SimFaults {
+        drop_report_nth: Some(1),
+        duplicate_report_nth: Some(2),
+        events_before_reply: true,
+        ..SimFaults::default()
+    });
+    let order = taker(&mut b, "x");
+    b.send("order.place", signed(order, b.now));
+    let texts = b.texts(API);
+    let kinds: Vec<String> = texts
+        .iter()
+        .map(|t| {
+            let v: Value = serde_json::from_slice(t).expect("JSON");
+            v["event"]["x"].as_str().or(v["event"]["e"].as_str()).unwrap_or("reply").to_string()
+        })
+        .collect();
+    assert_eq!(kinds, ["TRADE", "TRADE", "outboundAccountPosition", "reply"]);
+    assert_eq!(texts[0], texts[1]);
+}
+
+#[test]
+fn garbage_precedes_the_good_frame_and_loss_makes_a_gap() {
+    let garbage = GarbageKind::ALL.map(|kind| Garbage { nth: 2, kind });
+    let run = |faults: SimFaults| {
+        let mut cfg = config(crowd(5, 300.0));
+        cfg.faults = faults;
+        let mut b = Bench::new(cfg);
+        assert_eq!(b.sim.open(STREAMS, "/ws/btcusdt@depth@100ms", b.now), Ok(()));
+        b.pass_ms(1_000);
+        b.texts(STREAMS)
+    };
+    let clean = run(SimFaults::default());
+    assert_eq!(clean.len(), 10);
+    let dirty = run(SimFaults { garbage_frames: garbage.to_vec(), ..SimFaults::default() });
+    assert_eq!(dirty.len(), clean.len() + GarbageKind::ALL.len());
+    assert_eq!((&dirty[0], &dirty[9..]), (&clean[0], &clean[1..]));
+    for bad in &dirty[1..9] {
+        assert!(!clean.contains(bad));
+    }
+    let lossy = run(SimFaults { drop_market_nth: Some(3), ..SimFaults::default() });
+    assert_eq!((&lossy[..2], &lossy[2..]), (&clean[..2], &clean[3..]));
+}
