@@ -1,0 +1,305 @@
+//! What the gateway knows of the orders it sent, and how the venue's answers become reports.
+
+use rings::Producer;
+use venue::{ClientOrderId, OpenOrder, OrderEvent};
+use wire::{InstrumentId, Kind, Msg, NotSent, Slot, Ts, flag};
+
+use super::stop::StopSequence;
+
+/// What the gateway counted. One writer; copied to the statistics segment on the slow beat.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GatewayCounts {
+    /// New orders handed to the kernel.
+    pub orders_sent: u64,
+    /// Cancels handed to the kernel.
+    pub cancels_sent: u64,
+    /// Orders refused before the wire, by `NotSent` code − 1.
+    pub not_sent: [u64; NotSent::ALL.len()],
+    /// Cancels refused before the wire; the oms offers each again after a while.
+    pub cancels_not_sent: u64,
+    /// Messages received on the order sessions.
+    pub messages: u64,
+    /// Messages that could not be decoded.
+    pub refused: u64,
+    /// Reports that name an order the gateway no longer, or never, knew.
+    pub foreign: u64,
+    /// Requests refused that belong to no order.
+    pub requests_refused: u64,
+    /// Open orders of others, or of an earlier life, that a listing showed.
+    pub foreign_open: u64,
+    /// Orders whose cancellation the venue confirmed after a trip.
+    pub cancels_confirmed: u64,
+    /// Order sessions lost.
+    pub sessions_lost: u64,
+    /// Connections aborted with order bytes still unsent.
+    pub aborted_unsent: u64,
+    /// Order sessions lost, by [`net::CloseReason::index`].
+    pub downs: [u64; net::link::REASONS],
+}
+
+/// An order as sent.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SentOrder {
+    /// Identity on the wire; `ts` zero = the slot was never used.
+    pub id: ClientOrderId,
+    /// The venue's id, 0 until acknowledged.
+    pub venue_order_id: u64,
+    /// What it trades.
+    pub instrument: InstrumentId,
+    /// Not known to be done.
+    pub open: bool,
+}
+
+/// Table of sent orders and the way to the oms.
+pub struct Desk {
+    sent: Box<[SentOrder]>,
+    reports: Producer,
+    source: u16,
+    /// What has been counted.
+    pub counts: GatewayCounts,
+    /// The stop under way, if any.
+    pub stop: Option<StopSequence>,
+    /// After a trip: cancellations are counted as confirmed.
+    pub tripped: bool,
+    /// The account stream was confirmed since this was last cleared.
+    pub subscribed: bool,
+    /// The venue wants the connection replaced.
+    pub shutdown: bool,
+    /// How long after its stamp the venue may still take an order, ns.
+    order_late_max_ns: u64,
+}
+
+/// Bits of a time that a client order id carries.
+pub(super) const TS_MASK: u64 = (1 << 60) - 1;
+
+/// Ring slots that one message of the venue may need at most: balances of every asset, or an execution.
+const REPORTS_PER_MESSAGE: usize = 64;
+
+impl Desk {
+    /// A desk for `slots` orders. The venue may still take an order `order_late_max_ns` after its stamp.
+    pub fn new(slots: usize, reports: Producer, source: u16, order_late_max_ns: u64) -> Desk {
+        Desk {
+            sent: vec![SentOrder::default(); slots].into_boxed_slice(),
+            reports,
+            source,
+            counts: GatewayCounts::default(),
+            stop: None,
+            tripped: false,
+            subscribed: false,
+            shutdown: false,
+            order_late_max_ns,
+        }
+    }
+
+    /// Whether the report ring can take whatever one more message may bring.
+    #[inline]
+    pub fn has_room(&mut self) -> bool {
+        self.reports.free() >= 2 * REPORTS_PER_MESSAGE
+    }
+
+    /// The order in a slot, as sent.
+    #[inline]
+    pub fn sent(&self, slot: Slot) -> Option<&SentOrder> {
+        self.sent.get(slot.0 as usize).filter(|o| o.id.ts.0 != 0)
+    }
+
+    /// Notes an order that is about to be sent.
+    #[inline]
+    pub fn open(&mut self, slot: Slot, order: SentOrder) -> bool {
+        match self.sent.get_mut(slot.0 as usize) {
+            Some(o) => {
+                *o = order;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Forgets an order that did not leave.
+    #[inline]
+    pub fn close(&mut self, slot: Slot) {
+        if let Some(o) = self.sent.get_mut(slot.0 as usize) {
+            o.open = false;
+        }
+    }
+
+    /// Tells the oms something about a slot.
+    #[inline]
+    pub fn report(&mut self, kind: Kind, slot: Slot, body0: i64, body1: i64, body3: i64, now: Ts) {
+        let instrument = self.sent.get(slot.0 as usize).map_or(InstrumentId(0), |o| o.instrument);
+        self.push(Msg::new(kind, instrument, now).flags(flag::END).body([
+            body0,
+            body1,
+            slot.0 as i64,
+            body3,
+        ]));
+    }
+
+    /// Tells the oms that a new order was refused before the wire, and counts why.
+    #[cold]
+    pub fn refuse(&mut self, slot: Slot, why: NotSent, now: Ts) {
+        self.counts.not_sent[why as usize - 1] += 1;
+        self.report(Kind::NotSent, slot, why as i64, 0, 0, now);
+    }
+
+    /// The same for a cancel; the order it meant is as it was.
+    #[cold]
+    pub fn refuse_cancel(&mut self, slot: Slot, why: NotSent, now: Ts) {
+        self.counts.cancels_not_sent += 1;
+        self.report(Kind::NotSent, slot, why as i64, 1, 0, now);
+    }
+
+    /// Tells the oms whether the order session is ready, and whether the venue has just listed nothing open.
+    pub fn session(&mut self, ready: bool, none_open: bool, now: Ts) {
+        self.push(Msg::new(Kind::Session, InstrumentId(0), now).flags(flag::END).body([
+            ready as i64,
+            none_open as i64,
+            0,
+            0,
+        ]));
+    }
+
+    fn push(&mut self, mut msg: Msg) {
+        msg.source = self.source;
+        let pushed = self.reports.push(msg.to_words());
+        debug_assert!(pushed.is_ok(), "room is checked before each message");
+    }
+
+    /// The slot of a report's order if the identity is exactly the one sent last in that slot.
+    #[inline]
+    fn slot_of(&mut self, id: ClientOrderId) -> Option<Slot> {
+        let known = self.sent.get(id.slot.0 as usize).is_some_and(|o| o.id == id);
+        if !known {
+            self.counts.foreign += 1;
+        }
+        known.then_some(id.slot)
+    }
+
+    fn done(&mut self, kind: Kind, id: ClientOrderId, venue_order_id: u64, cum: i64, now: Ts) {
+        let Some(slot) = self.slot_of(id) else { return };
+        let was_open = core::mem::replace(&mut self.sent[slot.0 as usize].open, false);
+        if kind == Kind::Cancelled && self.tripped && was_open {
+            self.counts.cancels_confirmed += 1;
+        }
+        self.report(kind, slot, cum, venue_order_id as i64, 0, now);
+    }
+
+    /// Turns one event of the order session into reports.
+    pub fn on_event(&mut self, event: OrderEvent<'_>, now: Ts) {
+        match event {
+            OrderEvent::Acked { id, venue_order_id } => {
+                if let Some(slot) = self.slot_of(id) {
+                    self.sent[slot.0 as usize].venue_order_id = venue_order_id;
+                    self.report(Kind::Acked, slot, 0, venue_order_id as i64, 0, now);
+                }
+            }
+            OrderEvent::Rejected { id, code } => {
+                if let Some(slot) = self.slot_of(id) {
+                    self.sent[slot.0 as usize].open = false;
+                    self.report(Kind::Rejected, slot, code as i64, 0, 0, now);
+                }
+            }
+            OrderEvent::Fill { id, venue_order_id, fill } => {
+                let Some(slot) = self.slot_of(id) else { return };
+                self.sent[slot.0 as usize].venue_order_id = venue_order_id;
+                let instrument = self.sent[slot.0 as usize].instrument;
+                let maker = if fill.maker { flag::MAKER } else { 0 };
+                let mut first = Msg::new(Kind::Fill, instrument, now).flags(maker).body([
+                    fill.px.0,
+                    fill.qty.0,
+                    slot.0 as i64,
+                    fill.trade_id as i64,
+                ]);
+                let mut second = Msg::new(Kind::FillFee, instrument, now).flags(flag::END).body([
+                    fill.fee,
+                    fill.fee_asset.0 as i64,
+                    fill.cum_qty.0,
+                    venue_order_id as i64,
+                ]);
+                first.source = self.source;
+                second.source = self.source;
+                let pushed = self.reports.push_run(&[first.to_words(), second.to_words()]);
+                debug_assert!(pushed.is_ok(), "room is checked before each message");
+            }
+            OrderEvent::Cancelled { id, venue_order_id, cum_qty } => {
+                self.done(Kind::Cancelled, id, venue_order_id, cum_qty.0, now);
+            }
+            OrderEvent::Expired { id, venue_order_id, cum_qty } => {
+                self.done(Kind::Expired, id, venue_order_id, cum_qty.0, now);
+            }
+            OrderEvent::CancelRejected { id, code } => {
+                if let Some(slot) = self.slot_of(id) {
+                    self.report(Kind::CancelRejected, slot, code as i64, 0, 0, now);
+                }
+            }
+            OrderEvent::Unknown { id, code } => {
+                if let Some(slot) = self.slot_of(id) {
+                    self.report(Kind::Unknown, slot, code as i64, 0, 0, now);
+                }
+            }
+            OrderEvent::Query(answer) => {
+                if let Some(slot) = self.slot_of(answer.id) {
+                    if answer.venue_order_id != 0 {
+                        self.sent[slot.0 as usize].venue_order_id = answer.venue_order_id;
+                    }
+                    self.report(
+                        Kind::QueryResult,
+                        slot,
+                        answer.status as i64,
+                        answer.venue_order_id as i64,
+                        answer.cum_qty.0,
+                        now,
+                    );
+                }
+            }
+            OrderEvent::CancelAllDone { .. } => {
+                if let Some(stop) = &mut self.stop {
+                    stop.on_cancel_all_done();
+                }
+            }
+            OrderEvent::OpenOrders(list) => self.on_open_orders(list, now),
+            OrderEvent::Account { assets, full } => {
+                let last = assets.len().saturating_sub(1);
+                for (i, a) in assets.iter().enumerate().take(REPORTS_PER_MESSAGE) {
+                    let end = if i == last { flag::END } else { 0 };
+                    self.push(Msg::new(Kind::Balance, InstrumentId(0), now).flags(end).body([
+                        a.free,
+                        a.locked,
+                        a.asset.0 as i64,
+                        full as i64,
+                    ]));
+                }
+                if full && let Some(stop) = &mut self.stop {
+                    stop.on_account();
+                }
+            }
+            OrderEvent::Subscribed => self.subscribed = true,
+            OrderEvent::Refused { .. } => self.counts.requests_refused += 1,
+            OrderEvent::Foreign => self.counts.foreign += 1,
+            OrderEvent::Shutdown => self.shutdown = true,
+            _ => {}
+        }
+    }
+
+    /// Whether an order was sent that the venue has neither taken nor refused, and that it may still take.
+    #[cold]
+    fn is_any_unanswered(&self, now: Ts) -> bool {
+        let now = Ts(now.0 & TS_MASK);
+        let may_come = |o: &SentOrder| now.since_ns(o.id.ts) <= self.order_late_max_ns;
+        self.sent.iter().any(|o| o.open && o.venue_order_id == 0 && may_come(o))
+    }
+
+    fn on_open_orders(&mut self, list: &[OpenOrder], now: Ts) {
+        let ours = |o: &&OpenOrder| {
+            o.id.is_some_and(|id| self.sent.get(id.slot.0 as usize).is_some_and(|s| s.id == id))
+        };
+        self.counts.foreign_open += (list.len() - list.iter().filter(ours).count()) as u64;
+        let unanswered = self.is_any_unanswered(now);
+        if let Some(stop) = &mut self.stop {
+            stop.on_open_orders(list.len());
+            if unanswered {
+                stop.recheck(now);
+            }
+        }
+    }
+}

@@ -1,0 +1,609 @@
+//! The gateway: orders that passed the risk check go out, the venue's answers come back.
+//!
+//! It is the last place where an order can be stopped, and the only sender. Order of checks for a new order: kill
+//! epoch (early), age, session, rate budget, unsent bytes, encode and sign, seal, **kill epoch again as the last
+//! load before the send call**. Between word and acknowledgement at most one order leaves; after it none.
+//!
+//! Two connections are always open: orders and the account stream on the first, the account stream again and
+//! cancels-when-the-first-is-gone on the second. Reports arrive twice and are told apart by identity.
+
+mod budget;
+mod desk;
+mod stop;
+
+pub use budget::Budget;
+pub use desk::{Desk, GatewayCounts, SentOrder};
+pub use stop::{Ask, Outcome, StopSequence};
+
+use agent::{Agent, Clock, Cycle, RingId};
+use kill::{KillView, SenderAck, Shut};
+use net::{Link, LinkEvent, SendError};
+use rings::{Consumer, Producer};
+use venue::{CancelOrder, ClientOrderId, NewOrder, OrderSession, QueryKind};
+use wire::{InstrumentId, Kind, Msg, NotSent, Slot, Ts, flag};
+
+use crate::agents::killer::Handles;
+use crate::controls::{Controls, Mode, StopState};
+use crate::meters::GatewayMeters;
+use crate::order_hash::OrderHash;
+
+/// How long the account stream may stay out. A connection without it is of no use, and asking twice on one
+/// connection tells nothing: what was granted once is refused. So it is replaced.
+const SUBSCRIBE_NS: u64 = 2_000_000_000;
+
+/// What the gateway is built from.
+pub struct GatewayParts<L, O> {
+    /// Orders and account stream.
+    pub primary: (L, O),
+    /// Account stream and cancels when the first is gone.
+    pub standby: (L, O),
+    /// Orders from the oms.
+    pub orders: Consumer,
+    /// Reports to the oms.
+    pub reports: Producer,
+    /// The kill epoch.
+    pub kill: KillView,
+    /// Where this sender acknowledges it.
+    pub ack: SenderAck,
+    /// Where it leaves the means by which the kill thread can cut its order connection.
+    pub handles: Handles,
+    /// Mode and progress words.
+    pub controls: Controls,
+    /// Statistics.
+    pub meters: GatewayMeters,
+    /// Clock of the stage stamps (statistics only).
+    pub stage: Clock,
+    /// Instruments traded, for cancel-all and listing.
+    pub instruments: Vec<InstrumentId>,
+    /// Order slots of the oms.
+    pub slots: usize,
+    /// Settings.
+    pub settings: GatewaySettings,
+}
+
+/// Checked settings of the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GatewaySettings {
+    /// New orders and cancels per interval.
+    pub budget: u32,
+    /// The interval, ns.
+    pub budget_interval_ns: u64,
+    /// Part of the budget kept for cancels.
+    pub cancel_reserve: u32,
+    /// A kill thread whose beat is older than this refuses orders, ns.
+    pub kill_beat_max_ns: u64,
+    /// How long a stop may take, ns.
+    pub stop_deadline_ns: u64,
+    /// How long after its stamp the venue may still take an order, ns. A stop is not confirmed while one so young is
+    /// unanswered; should be well below `stop_deadline_ns`.
+    pub order_late_max_ns: u64,
+}
+
+struct Conn<L, O> {
+    link: L,
+    codec: O,
+    up: bool,
+    /// Account stream confirmed.
+    ready: bool,
+    /// A sealed record was withheld, or order bytes may be stuck: nothing may be sent here any more.
+    poisoned: bool,
+    subscribe_asked: Option<Ts>,
+}
+
+/// The gateway agent.
+pub struct Gateway<L, O> {
+    primary: Conn<L, O>,
+    standby: Conn<L, O>,
+    desk: Desk,
+    orders: Consumer,
+    kill: KillView,
+    ack: SenderAck,
+    handles: Handles,
+    /// The epoch under which this gateway may send; any other is a trip.
+    armed_epoch: u64,
+    /// The trip has been seen and acknowledged: this gateway sends no order again.
+    stopped_epoch: u64,
+    controls: Controls,
+    meters: GatewayMeters,
+    stage: Clock,
+    instruments: Vec<InstrumentId>,
+    budget: Option<Budget>,
+    settings: GatewaySettings,
+    /// The first connection carries orders: opening sequence done.
+    trading: bool,
+    /// It did at least once: something of ours may rest at the venue.
+    traded: bool,
+    /// The clean stop has begun: from here on no order leaves.
+    quiescing: bool,
+    /// An order was sent in an earlier cycle and its bytes have not been confirmed as gone.
+    unconfirmed: bool,
+    last_cause: u32,
+    out: Vec<u8>,
+    hash: OrderHash,
+    /// Ring numbers for the interleaving record.
+    ring: RingId,
+}
+
+impl<L: Link, O: OrderSession> Gateway<L, O> {
+    /// Puts a gateway together; it connects when its links come up.
+    pub fn new(parts: GatewayParts<L, O>, ring: RingId) -> Gateway<L, O> {
+        let conn = |(link, codec)| Conn {
+            link,
+            codec,
+            up: false,
+            ready: false,
+            poisoned: false,
+            subscribe_asked: None,
+        };
+        Gateway {
+            primary: conn(parts.primary),
+            standby: conn(parts.standby),
+            desk: Desk::new(parts.slots, parts.reports, 0, parts.settings.order_late_max_ns),
+            orders: parts.orders,
+            armed_epoch: parts.kill.epoch(),
+            stopped_epoch: 0,
+            kill: parts.kill,
+            ack: parts.ack,
+            handles: parts.handles,
+            controls: parts.controls,
+            meters: parts.meters,
+            stage: parts.stage,
+            instruments: parts.instruments,
+            budget: None,
+            settings: parts.settings,
+            trading: false,
+            traded: false,
+            quiescing: false,
+            unconfirmed: false,
+            last_cause: u32::MAX,
+            out: Vec::with_capacity(4096),
+            hash: OrderHash::default(),
+            ring,
+        }
+    }
+
+    /// What has been counted.
+    pub fn counts(&self) -> &GatewayCounts {
+        &self.desk.counts
+    }
+
+    // ---- start and stop ----------------------------------------------------------------------------------
+
+    /// The kill epoch moved: no order is in flight inside this function, so the acknowledgement is true.
+    #[cold]
+    fn on_trip(&mut self, epoch: u64, cycle: &Cycle<'_>) {
+        let now = cycle.stamp();
+        self.stopped_epoch = epoch;
+        let stopped_before = std::mem::replace(&mut self.desk.tripped, true);
+        self.trading = false;
+        if !stopped_before {
+            // Whoever sees the acknowledgement sees a stop under way, not the outcome of an older one.
+            self.controls.publish_stop(StopState::Running);
+        }
+        self.controls.publish_session(false);
+        // Unsent order bytes must never leave: the connection dies with them.
+        let unsent = self.primary.up && self.primary.link.unsent_bytes().map_or(true, |n| n > 0);
+        if unsent || self.primary.poisoned {
+            self.desk.counts.aborted_unsent += unsent as u64;
+            self.abort_primary();
+        }
+        // Only now is the gate shut: nothing of ours can leave any more.
+        self.ack.acknowledge(epoch, cycle.stamp(), cycle.number(), self.desk.counts.orders_sent);
+        if !stopped_before {
+            self.start_stop(now);
+        }
+    }
+
+    fn abort_primary(&mut self) {
+        self.primary.link.abort();
+        self.primary.poisoned = true;
+        self.primary.ready = false;
+    }
+
+    /// The clean stop begins. A stop that is under way, the opening sequence's, serves as well: what could be in
+    /// flight before it is older than it.
+    #[cold]
+    fn on_quiesce(&mut self, now: Ts) {
+        self.quiescing = true;
+        self.trading = false;
+        // Without a session ever there is nobody to ask and nothing to ask about.
+        if self.traded && self.desk.stop.is_none() && !self.desk.tripped {
+            self.start_stop(now);
+        }
+        self.controls.publish_session(false);
+        self.controls.publish_quiescing();
+    }
+
+    fn start_stop(&mut self, now: Ts) {
+        let deadline = now.plus_ns(self.settings.stop_deadline_ns);
+        self.desk.stop = Some(StopSequence::new(self.instruments.len(), now, deadline));
+        self.controls.publish_stop(StopState::Running);
+    }
+
+    /// Moves the stop on by at most one question a cycle.
+    fn drive_stop(&mut self, now: Ts) {
+        let use_primary = self.primary.ready && !self.primary.poisoned;
+        let connected = use_primary || (self.standby.ready && !self.standby.poisoned);
+        let Some(stop) = &mut self.desk.stop else { return };
+        let ask = if connected { stop.next(now) } else { stop.expire(now) };
+        if let Some(ask) = ask {
+            let conn = if use_primary { &mut self.primary } else { &mut self.standby };
+            let out = &mut self.out;
+            let encoded = match ask {
+                Ask::CancelAll(i) => conn.codec.encode_cancel_all(self.instruments[i], now, out),
+                Ask::OpenOrders(i) => {
+                    conn.codec.encode_query(QueryKind::OpenOrders, self.instruments[i], now, out)
+                }
+                Ask::Account => conn.codec.encode_query(QueryKind::Account, self.instruments[0], now, out),
+            };
+            let sent = encoded.is_ok() && conn.link.send(out, &mut || true).is_ok();
+            if sent {
+                self.hash.add(out);
+                self.desk.counts.cancels_sent += matches!(ask, Ask::CancelAll(_)) as u64;
+            } else {
+                stop.repeat_later(now);
+            }
+        }
+        let Some(outcome) = stop.outcome() else { return };
+        self.desk.stop = None;
+        self.controls.publish_stop(match outcome {
+            Outcome::Confirmed => StopState::Confirmed,
+            Outcome::TimedOut => StopState::TimedOut,
+        });
+        match outcome {
+            Outcome::Confirmed if !self.desk.tripped && self.controls.mode() == Mode::Run => {
+                self.trading = true;
+                self.traded = true;
+                self.desk.session(true, true, now);
+                self.controls.publish_session(true);
+            }
+            Outcome::Confirmed => self.desk.session(false, true, now),
+            // Past the deadline nothing is known of what rests at the venue: the sessions die, so that nothing of
+            // ours can still be on its way, and an operator must look.
+            Outcome::TimedOut => {
+                self.abort_primary();
+                self.standby.link.abort();
+            }
+        }
+    }
+
+    // ---- receiving ---------------------------------------------------------------------------------------
+
+    fn poll_links(&mut self, cycle: &Cycle<'_>) -> usize {
+        let now = cycle.now();
+        let mut work = 0;
+        let stamp = || cycle.stamp().0;
+        let mut unreadable = false;
+        for (is_primary, conn) in [(true, &mut self.primary), (false, &mut self.standby)] {
+            if !self.desk.has_room() {
+                break; // the oms is behind: what is unread stays in the socket
+            }
+            let Conn { link, codec, up, ready, poisoned, subscribe_asked } = conn;
+            let desk = &mut self.desk;
+            desk.subscribed = false;
+            desk.shutdown = false;
+            let (mut lost, mut came_up) = (false, false);
+            let unreadable = &mut unreadable;
+            work += link.poll(1, &stamp, &mut |event| match event {
+                LinkEvent::Up => {
+                    codec.reset();
+                    *up = true;
+                    *ready = false;
+                    *poisoned = false;
+                    *subscribe_asked = None;
+                    came_up = true;
+                }
+                LinkEvent::Message { payload, .. } => {
+                    desk.counts.messages += 1;
+                    if codec.on_message(payload, |event| desk.on_event(event, now)).is_err() {
+                        desk.counts.refused += 1;
+                        *unreadable = true;
+                    }
+                }
+                LinkEvent::Down { reason } => {
+                    desk.counts.downs[reason.index()] += 1;
+                    *up = false;
+                    *ready = false;
+                    lost = true;
+                }
+            });
+            if came_up
+                && is_primary
+                && let Some(handle) = link.abort_handle()
+            {
+                self.handles.put(handle);
+            }
+            if desk.shutdown {
+                link.abort(); // the venue is leaving; the link comes back by itself
+            }
+            if *up && !*ready {
+                if desk.subscribed {
+                    *ready = true;
+                    if is_primary && !desk.tripped && !self.quiescing {
+                        // Opening sequence: nothing of an earlier life may rest at the venue.
+                        desk.stop = Some(StopSequence::new(
+                            self.instruments.len(),
+                            now,
+                            now.plus_ns(self.settings.stop_deadline_ns),
+                        ));
+                        self.controls.publish_stop(StopState::Running);
+                    } else if is_primary && let Some(stop) = &mut desk.stop {
+                        // What it had seen, it had seen of a connection that is gone.
+                        stop.restart();
+                    }
+                } else if !*poisoned {
+                    match *subscribe_asked {
+                        Some(at) if now.since_ns(at) > SUBSCRIBE_NS => {
+                            *subscribe_asked = Some(now);
+                            link.abort(); // it comes back by itself
+                        }
+                        Some(_) => {}
+                        None => {
+                            codec.encode_subscribe(now, &mut self.out);
+                            if link.send(&self.out, &mut || true).is_ok() {
+                                *subscribe_asked = Some(now);
+                                self.hash.add(&self.out);
+                            }
+                        }
+                    }
+                }
+            }
+            if lost {
+                desk.counts.sessions_lost += 1;
+                if is_primary {
+                    self.trading = false;
+                    self.unconfirmed = false;
+                    self.controls.publish_session(false);
+                    desk.session(false, false, now);
+                }
+                if let Some(stop) = &mut desk.stop {
+                    stop.repeat();
+                }
+            }
+        }
+        if unreadable && self.trading {
+            self.distrust(now);
+        }
+        work
+    }
+
+    /// Something was said about our orders that nobody could read: what rests at the venue is cancelled, listed and
+    /// compared with the balances before another order may leave, as at the opening of a session.
+    #[cold]
+    fn distrust(&mut self, now: Ts) {
+        self.trading = false;
+        self.desk.session(false, false, now);
+        self.start_stop(now);
+        self.controls.publish_session(false);
+    }
+
+    // ---- sending -----------------------------------------------------------------------------------------
+
+    /// In the cycle after an order: its bytes must have left the socket before another may follow.
+    fn confirm_unsent(&mut self) -> bool {
+        if self.unconfirmed && self.primary.up {
+            self.unconfirmed = self.primary.link.unsent_bytes().map_or(true, |n| n > 0);
+        }
+        !self.unconfirmed
+    }
+
+    fn drain_orders(&mut self, cycle: &mut Cycle<'_>) -> usize {
+        let socket_clear = self.confirm_unsent();
+        let mut orders_this_cycle = 0;
+        let mut consumed = 0u32;
+        while (consumed as usize) < Cycle::LIMIT && self.desk.has_room() {
+            let Some((_, words)) = self.orders.peek() else { break };
+            let msg = Msg::from_words(words);
+            match msg.kind() {
+                Some(Kind::SendNew) => {
+                    if orders_this_cycle > 0 && self.unconfirmed {
+                        break; // the next cycle confirms this one's bytes first
+                    }
+                    if socket_clear {
+                        orders_this_cycle += self.send_new(&msg, cycle) as u32;
+                    } else {
+                        self.desk.refuse(slot_of(&msg), NotSent::Unsent, cycle.now());
+                    }
+                }
+                Some(Kind::SendCancel) => self.send_cancel(&msg, cycle.stamp()),
+                Some(Kind::SendCancelAll) => self.send_cancel_all(&msg, cycle.stamp()),
+                Some(Kind::SendQuery) => self.send_query(&msg, cycle.stamp()),
+                _ => self.desk.counts.refused += 1,
+            }
+            self.orders.release();
+            consumed += 1;
+        }
+        if consumed > 0 {
+            cycle.consumed(self.ring, consumed);
+        }
+        consumed as usize
+    }
+
+    /// Sends a new order unless something forbids it; `true` when bytes were handed to the kernel.
+    fn send_new(&mut self, msg: &Msg, cycle: &Cycle<'_>) -> bool {
+        let slot = slot_of(msg);
+        let now = cycle.stamp();
+        if let Err(why) = self.may_send(msg, now) {
+            self.desk.refuse(slot, why, now);
+            return false;
+        }
+        let id =
+            ClientOrderId { cycle: cycle.number() & 0xff_ffff_ffff, ts: Ts(now.0 & desk::TS_MASK), slot };
+        let order = NewOrder {
+            instrument: msg.instrument(),
+            id,
+            side: msg.side(),
+            px: wire::Px(msg.body[0]),
+            qty: wire::Qty(msg.body[1]),
+            market: msg.has(flag::MARKET),
+            ioc: msg.has(flag::IOC),
+        };
+        let sent = SentOrder { id, venue_order_id: 0, instrument: order.instrument, open: true };
+        if !self.desk.open(slot, sent) || self.primary.codec.encode_new(&order, now, &mut self.out).is_err() {
+            self.desk.refuse(slot, NotSent::Encode, now);
+            return false;
+        }
+        // The identity is in shared memory before the order can be at the venue.
+        self.meters.trace_identity(slot, &id);
+        let (kill, armed, ack) = (&self.kill, self.armed_epoch, &self.ack);
+        let sent_so_far = self.desk.counts.orders_sent + 1;
+        let number = cycle.number();
+        let result = self.primary.link.send(&self.out, &mut || {
+            ack.sent(number, sent_so_far);
+            kill.allows(armed)
+        });
+        match result {
+            Ok(()) => {
+                let sent_ns = self.stage.now();
+                self.desk.counts.orders_sent += 1;
+                self.unconfirmed = true;
+                let first = msg.has(flag::TICK) && msg.cause() != self.last_cause;
+                if first {
+                    self.last_cause = msg.cause();
+                }
+                // The oms put the low bits of its stage stamp into the message.
+                let behind_ns = (sent_ns.0 as u32).wrapping_sub(msg.venue_seq);
+                let risk = Ts(sent_ns.0.saturating_sub(behind_ns as u64));
+                self.meters.sent(slot, msg.cause(), risk, sent_ns, first);
+                self.hash.add(&self.out);
+                self.desk.report(Kind::Sent, slot, cycle.number() as i64, 0, 0, now);
+                true
+            }
+            Err(SendError::Withheld) => {
+                // The record was sealed, so the connection's sequence has a hole: nothing may follow on it.
+                self.desk.close(slot);
+                self.abort_primary();
+                self.desk.refuse(slot, NotSent::Killed, now);
+                false
+            }
+            Err(SendError::Backlog { .. }) => {
+                self.desk.close(slot);
+                self.unconfirmed = true;
+                self.desk.refuse(slot, NotSent::Unsent, now);
+                false
+            }
+            Err(_) => {
+                self.desk.close(slot);
+                self.desk.refuse(slot, NotSent::Socket, now);
+                false
+            }
+        }
+    }
+
+    #[inline]
+    fn may_send(&mut self, msg: &Msg, now: Ts) -> Result<(), NotSent> {
+        match self.kill.check(now, self.armed_epoch, self.settings.kill_beat_max_ns) {
+            Err(_) if self.desk.tripped => return Err(NotSent::Killed),
+            Err(Shut::Epoch { .. }) => return Err(NotSent::Killed),
+            Err(Shut::KillBeat { .. }) => return Err(NotSent::Unsafe),
+            Ok(()) => {}
+        }
+        if !self.trading || self.controls.mode() != Mode::Run {
+            return Err(NotSent::NoSession);
+        }
+        if now.since_ns(msg.ts_recv()) > msg.ttl_us() as u64 * 1_000 {
+            return Err(NotSent::Aged);
+        }
+        let settings = &self.settings;
+        let budget = self.budget.get_or_insert_with(|| {
+            Budget::new(settings.budget, settings.budget_interval_ns, settings.cancel_reserve, now)
+        });
+        if !budget.take_order(now) {
+            return Err(NotSent::RateLimited);
+        }
+        Ok(())
+    }
+
+    /// The connection on which a cancel may leave now.
+    fn cancel_conn(&mut self) -> Option<&mut Conn<L, O>> {
+        if self.primary.ready && !self.primary.poisoned {
+            Some(&mut self.primary)
+        } else if self.standby.ready && !self.standby.poisoned {
+            Some(&mut self.standby)
+        } else {
+            None
+        }
+    }
+
+    fn send_cancel(&mut self, msg: &Msg, now: Ts) {
+        let slot = slot_of(msg);
+        let Some(&SentOrder { id, venue_order_id, instrument, .. }) = self.desk.sent(slot) else {
+            return self.desk.refuse_cancel(slot, NotSent::Encode, now);
+        };
+        if self.budget.as_mut().is_some_and(|b| !b.take_cancel(now)) {
+            return self.desk.refuse_cancel(slot, NotSent::RateLimited, now);
+        }
+        let cancel = CancelOrder { instrument, id, venue_order_id };
+        let mut out = core::mem::take(&mut self.out);
+        let sent = self.cancel_conn().is_some_and(|conn| {
+            conn.codec.encode_cancel(&cancel, now, &mut out).is_ok()
+                && conn.link.send(&out, &mut || true).is_ok()
+        });
+        self.out = out;
+        if sent {
+            self.hash.add(&self.out);
+            self.desk.counts.cancels_sent += 1;
+        } else {
+            self.desk.refuse_cancel(slot, NotSent::NoSession, now);
+        }
+    }
+
+    fn send_cancel_all(&mut self, msg: &Msg, now: Ts) {
+        let mut out = core::mem::take(&mut self.out);
+        let sent = self.cancel_conn().is_some_and(|conn| {
+            conn.codec.encode_cancel_all(msg.instrument(), now, &mut out).is_ok()
+                && conn.link.send(&out, &mut || true).is_ok()
+        });
+        self.out = out;
+        if sent {
+            self.hash.add(&self.out);
+            self.desk.counts.cancels_sent += 1;
+        }
+    }
+
+    fn send_query(&mut self, msg: &Msg, now: Ts) {
+        let slot = slot_of(msg);
+        let Some(&SentOrder { id, instrument, .. }) = self.desk.sent(slot) else { return };
+        let mut out = core::mem::take(&mut self.out);
+        let sent = self.cancel_conn().is_some_and(|conn| {
+            conn.codec.encode_query_order(instrument, id, now, &mut out).is_ok()
+                && conn.link.send(&out, &mut || true).is_ok()
+        });
+        self.out = out;
+        if sent {
+            self.hash.add(&self.out);
+        }
+    }
+}
+
+fn slot_of(msg: &Msg) -> Slot {
+    Slot(msg.body[2] as u32)
+}
+
+impl<L: Link, O: OrderSession> Agent for Gateway<L, O> {
+    fn name(&self) -> &str {
+        "gateway"
+    }
+
+    fn do_work(&mut self, cycle: &mut Cycle<'_>) -> usize {
+        let epoch = self.kill.epoch();
+        if epoch != self.armed_epoch && epoch != self.stopped_epoch {
+            self.on_trip(epoch, cycle);
+        }
+        if !self.quiescing && self.controls.mode() == Mode::Quiesce && self.orders.is_empty() {
+            self.on_quiesce(cycle.now());
+        }
+        // Orders first: what the sockets bring can wait the microseconds that an order must not.
+        let mut work = self.drain_orders(cycle);
+        work += self.poll_links(cycle);
+        self.drive_stop(cycle.now());
+        if self.meters.due(cycle.now()) {
+            self.meters.publish(&self.desk.counts, self.hash.digest());
+        }
+        work
+    }
+
+    fn on_close(&mut self, _now: Ts) {
+        self.meters.publish(&self.desk.counts, self.hash.digest());
+    }
+}

@@ -1,0 +1,299 @@
+//! The oms agent: rings on every side, [`Oms`] between.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use agent::{Agent, Clock, Cycle, RingId};
+use kill::KillView;
+use orders::AMOUNT_DECIMALS;
+use rings::{Consumer, Producer};
+use stats::boards::{PositionBoard, PositionWriter};
+use wire::{AssetId, Decimal, Msg, OrderState, Slot, Ts};
+
+use crate::controls::Controls;
+use crate::meters::{OmsLevels, OmsMeters};
+use crate::oms::{Oms, OmsInputs, OmsPort};
+
+/// Rings and words of the oms agent.
+pub struct OmsPorts {
+    /// Market data for the gate, and its number in the interleaving record.
+    pub market: (Consumer, RingId),
+    /// Intents, and their number.
+    pub signals: (Consumer, RingId),
+    /// Reports, and their number.
+    pub reports: (Consumer, RingId),
+    /// Orders to the gateway.
+    pub orders: Producer,
+    /// Updates to the strategy.
+    pub updates: Producer,
+    /// The kill epoch: an early out, the gateway has the last word.
+    pub kill: KillView,
+    /// Mode and progress words.
+    pub controls: Controls,
+    /// Statistics.
+    pub meters: OmsMeters,
+    /// One board an instrument, for observers.
+    pub boards: Vec<PositionWriter>,
+    /// Clock of the stage stamps (statistics only).
+    pub stage: Clock,
+}
+
+/// One asset at the end of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssetLine {
+    /// Asset number.
+    pub asset: AssetId,
+    /// What the ledger expects, 16 decimals.
+    pub expected: i128,
+    /// What the venue said last in a full answer: free, locked at 8 decimals.
+    pub venue: Option<(i64, i64)>,
+    /// Venue minus expected, 16 decimals.
+    pub difference: Option<i128>,
+    /// Fees paid, 8 decimals.
+    pub fees: i128,
+}
+
+/// One instrument at the end of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PositionLine {
+    /// Symbol.
+    pub symbol: String,
+    /// Base asset number.
+    pub base: AssetId,
+    /// Quote asset number.
+    pub quote: AssetId,
+    /// Position, base mantissa.
+    pub position: i64,
+    /// Decimals of the position.
+    pub qty_decimals: u8,
+    /// Decimals of the profit figures.
+    pub notional_decimals: u8,
+    /// Realised profit before fees.
+    pub realised: i128,
+    /// Unrealised profit at the last mid, `None` without one.
+    pub unrealised: Option<i128>,
+}
+
+/// What the oms knows when it closes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OmsFinal {
+    /// Orders that could still trade.
+    pub open_orders: u32,
+    /// Why trading was off.
+    pub halt: String,
+    /// Assets.
+    pub assets: Vec<AssetLine>,
+    /// Positions.
+    pub positions: Vec<PositionLine>,
+    /// The legs of every asset sum to zero.
+    pub ledger_balances: bool,
+}
+
+impl AssetLine {
+    /// The difference for people.
+    pub fn difference_text(&self) -> String {
+        match self.difference {
+            None => "the venue's balance is not known".into(),
+            Some(d) => Decimal { mantissa: d, decimals: AMOUNT_DECIMALS }.to_string(),
+        }
+    }
+}
+
+struct Port {
+    orders: Producer,
+    updates: Producer,
+    meters: OmsMeters,
+    stage: Clock,
+    /// Updates that the strategy's ring could not take.
+    updates_lost: u64,
+}
+
+impl OmsPort for Port {
+    #[inline]
+    fn send_new(&mut self, mut msg: Msg) -> bool {
+        let at = self.stage.now();
+        msg.venue_seq = at.0 as u32;
+        let sent = self.orders.push(msg.to_words()).is_ok();
+        if sent {
+            self.meters.passed(Slot(msg.body[2] as u32), msg.cause(), at);
+        }
+        sent
+    }
+
+    #[inline]
+    fn send(&mut self, msg: Msg) -> bool {
+        self.orders.push(msg.to_words()).is_ok()
+    }
+
+    #[inline]
+    fn update(&mut self, msg: Msg) {
+        self.updates_lost += self.updates.push(msg.to_words()).is_err() as u64;
+    }
+
+    #[inline]
+    fn state(&mut self, slot: Slot, state: OrderState) {
+        self.meters.state(slot, state);
+    }
+
+    #[inline]
+    fn acked(&mut self, slot: Slot) {
+        self.meters.acked(slot, self.stage.now());
+    }
+}
+
+/// The oms agent.
+pub struct OmsAgent {
+    oms: Oms,
+    market: (Consumer, RingId),
+    signals: (Consumer, RingId),
+    reports: (Consumer, RingId),
+    port: Port,
+    boards: Vec<PositionWriter>,
+    kill: KillView,
+    controls: Controls,
+    open_orders: u32,
+    last: Arc<Mutex<Option<OmsFinal>>>,
+}
+
+impl OmsAgent {
+    /// Puts an oms agent together; what it knows at the end is written to `last`.
+    pub fn new(oms: Oms, ports: OmsPorts, last: Arc<Mutex<Option<OmsFinal>>>) -> OmsAgent {
+        OmsAgent {
+            oms,
+            market: ports.market,
+            signals: ports.signals,
+            reports: ports.reports,
+            port: Port {
+                orders: ports.orders,
+                updates: ports.updates,
+                meters: ports.meters,
+                stage: ports.stage,
+                updates_lost: 0,
+            },
+            boards: ports.boards,
+            kill: ports.kill,
+            controls: ports.controls,
+            open_orders: 0,
+            last,
+        }
+    }
+
+    fn levels(&self) -> OmsLevels {
+        let mut levels = OmsLevels {
+            open_orders: self.open_orders as i64,
+            trading: self.oms.halt() == crate::oms::Halt::None,
+            ..OmsLevels::default()
+        };
+        for i in self.oms.instruments() {
+            let Some(p) = self.oms.ledger().position(i.id) else { continue };
+            levels.position = p.base;
+            levels.realised = p.realised;
+            levels.unrealised = self.oms.mark(i.id).and_then(|m| p.unrealised(m)).unwrap_or(0);
+        }
+        levels
+    }
+
+    fn publish(&mut self, now: Ts) {
+        let levels = self.levels();
+        self.port.meters.publish(&self.oms.counts, &levels);
+        for (writer, i) in self.boards.iter_mut().zip(self.oms.instruments()) {
+            let Some(p) = self.oms.ledger().position(i.id) else { continue };
+            writer.publish(&PositionBoard {
+                position: p.base,
+                realised: p.realised,
+                unrealised: self.oms.mark(i.id).and_then(|m| p.unrealised(m)).unwrap_or(0),
+                open_orders: self.open_orders,
+                ts: now,
+                trading: levels.trading,
+            });
+        }
+    }
+
+    fn summary(&self) -> OmsFinal {
+        let ledger = self.oms.ledger();
+        let assets = self.oms.venue_balances().iter().enumerate().map(|(i, venue)| {
+            let asset = AssetId(i as u16);
+            AssetLine {
+                asset,
+                expected: ledger.expected_balance(asset),
+                venue: venue.map(|b| (b.free, b.locked)),
+                difference: venue.map(|b| ledger.difference(asset, b.free, b.locked)),
+                fees: ledger.fees(asset),
+            }
+        });
+        let positions = self.oms.instruments().filter_map(|i| {
+            let p = ledger.position(i.id)?;
+            Some(PositionLine {
+                symbol: i.symbol.clone(),
+                base: i.base_id,
+                quote: i.quote_id,
+                position: p.base,
+                qty_decimals: i.qty_decimals,
+                notional_decimals: i.notional_decimals(),
+                realised: p.realised,
+                unrealised: self.oms.mark(i.id).and_then(|m| p.unrealised(m)),
+            })
+        });
+        OmsFinal {
+            open_orders: self.oms.open_orders(),
+            halt: self.oms.halt().name().to_string(),
+            assets: assets.collect(),
+            positions: positions.collect(),
+            ledger_balances: ledger.check().is_ok(),
+        }
+    }
+}
+
+impl Agent for OmsAgent {
+    fn name(&self) -> &str {
+        "oms"
+    }
+
+    fn do_work(&mut self, cycle: &mut Cycle<'_>) -> usize {
+        let inputs = OmsInputs {
+            now: cycle.now(),
+            killed: self.kill.is_tripped(),
+            mode: self.controls.mode(),
+            updates_lost: self.port.updates_lost > 0,
+        };
+        let (mut markets, mut intents, mut reports) = (0u32, 0u32, 0u32);
+        while (reports as usize) < Cycle::LIMIT {
+            let Some((_, words)) = self.reports.0.pop() else { break };
+            reports += 1;
+            self.oms.on_report(&Msg::from_words(words), inputs.now, &mut self.port);
+        }
+        while (markets as usize) < 2 * Cycle::LIMIT {
+            let Some((_, words)) = self.market.0.pop() else { break };
+            markets += 1;
+            self.oms.on_market(&Msg::from_words(words));
+        }
+        self.oms.on_cycle(&inputs, &mut self.port);
+        while (intents as usize) < Cycle::LIMIT {
+            let Some((_, words)) = self.signals.0.pop() else { break };
+            intents += 1;
+            self.oms.on_intent(&Msg::from_words(words), &inputs, &mut self.port);
+        }
+        cycle.consumed(self.reports.1, reports);
+        cycle.consumed(self.market.1, markets);
+        cycle.consumed(self.signals.1, intents);
+        let open = self.oms.open_orders();
+        if open != self.open_orders {
+            self.open_orders = open;
+            self.controls.publish_orders_open(open);
+        }
+        if self.port.meters.due(inputs.now) {
+            self.publish(inputs.now);
+        }
+        (reports + markets + intents) as usize
+    }
+
+    fn on_close(&mut self, now: Ts) {
+        // What the venue said last is still to be heard, whoever stopped first; no more than the ring holds, for the
+        // gateway may not be done.
+        for _ in 0..self.reports.0.capacity() {
+            let Some((_, words)) = self.reports.0.pop() else { break };
+            self.oms.on_report(&Msg::from_words(words), now, &mut self.port);
+        }
+        self.publish(now);
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.summary());
+    }
+}

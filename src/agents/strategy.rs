@@ -1,0 +1,171 @@
+//! The strategy agent: market ring and order updates in, intents out.
+
+use agent::{Agent, Clock, Cycle, RingId};
+use rings::{Consumer, Producer};
+use strategy::{INTENTS_MAX, Intents, Strategy};
+use wire::{Kind, Msg, OrderState, Ts, flag};
+
+use crate::controls::{Controls, Mode};
+use crate::meters::StrategyMeters;
+
+/// Time between two timer calls, ns.
+const TIMER_NS: u64 = 1_000_000;
+
+const _: () = assert!(INTENTS_MAX <= u16::BITS as usize);
+
+/// Reason code of a refusal that the engine itself makes because the signal ring is full.
+pub const REASON_SIGNAL_RING_FULL: i64 = 1;
+
+/// Rings and words of a strategy agent.
+pub struct StrategyPorts {
+    /// Market data, and its number in the interleaving record.
+    pub market: (Consumer, RingId),
+    /// Order updates from the oms, and its number.
+    pub updates: (Consumer, RingId),
+    /// Intents to the oms.
+    pub signals: Producer,
+    /// Mode word.
+    pub controls: Controls,
+    /// Statistics.
+    pub meters: StrategyMeters,
+    /// Clock of the stage stamps (statistics only).
+    pub stage: Clock,
+}
+
+/// The strategy agent.
+pub struct StrategyAgent<T> {
+    strategy: T,
+    ports: StrategyPorts,
+    intents: Intents,
+    timer: Ts,
+    stopped: bool,
+    sent: u64,
+    refused: u64,
+}
+
+impl<T: Strategy> StrategyAgent<T> {
+    /// Runs `strategy` as source number `source`.
+    ///
+    /// Its intents live `ttl_us` from the receive time of their cause.
+    pub fn new(strategy: T, source: u16, ttl_us: u32, ports: StrategyPorts) -> StrategyAgent<T> {
+        StrategyAgent {
+            strategy,
+            ports,
+            intents: Intents::new(source, ttl_us),
+            timer: Ts(0),
+            stopped: false,
+            sent: 0,
+            refused: 0,
+        }
+    }
+
+    /// Sends what the strategy decided. An intent that finds the ring full is refused to the strategy at once:
+    /// nobody else has seen it.
+    fn flush(&mut self, cause: Option<u64>, now: Ts) {
+        if self.intents.is_empty() {
+            return;
+        }
+        if let Some(cause) = cause {
+            self.ports.meters.signal(cause, self.ports.stage.now());
+        }
+        // One bit an intent.
+        let mut refused = 0u16;
+        for (i, intent) in self.intents.as_slice().iter().enumerate() {
+            let mut intent = *intent;
+            intent.flags |= if cause.is_some() { flag::TICK } else { 0 };
+            if self.ports.signals.push(intent.to_words()).is_ok() {
+                self.sent += 1;
+            } else {
+                refused |= 1 << i;
+            }
+        }
+        if refused != 0 {
+            return self.refuse(refused, now);
+        }
+        self.intents.clear();
+    }
+
+    /// Tells the strategy which of its intents, a bit each, found the ring full.
+    #[cold]
+    fn refuse(&mut self, refused: u16, now: Ts) {
+        let mut answers = [Msg::default(); INTENTS_MAX];
+        let mut n = 0;
+        for (i, intent) in self.intents.as_slice().iter().enumerate() {
+            if refused >> i & 1 == 0 {
+                continue;
+            }
+            self.refused += 1;
+            if intent.kind() == Some(Kind::IntentNew) {
+                answers[n] = Msg::new(Kind::Order, intent.instrument(), now).flags(flag::END).body([
+                    OrderState::Rejected as i64,
+                    0,
+                    intent.body[2],
+                    REASON_SIGNAL_RING_FULL,
+                ]);
+                n += 1;
+            }
+        }
+        self.intents.clear();
+        for msg in &answers[..n] {
+            self.intents.begin_at(now);
+            self.strategy.on_order(msg, &mut self.intents);
+        }
+        // What the strategy answers to a refusal leaves with the next event: no loop here.
+    }
+}
+
+impl<T: Strategy> Agent for StrategyAgent<T> {
+    fn name(&self) -> &str {
+        "strategy"
+    }
+
+    fn do_work(&mut self, cycle: &mut Cycle<'_>) -> usize {
+        let now = cycle.now();
+        let mut updates = 0u32;
+        while (updates as usize) < Cycle::LIMIT {
+            let Some((_, words)) = self.ports.updates.0.pop() else { break };
+            updates += 1;
+            if !self.stopped {
+                self.intents.begin_at(now);
+                self.strategy.on_order(&Msg::from_words(words), &mut self.intents);
+                self.flush(None, now);
+            }
+        }
+        let mut events = 0u32;
+        while (events as usize) < Cycle::LIMIT {
+            let Some((seq, words)) = self.ports.market.0.pop() else { break };
+            events += 1;
+            if !self.stopped {
+                let msg = Msg::from_words(words);
+                self.intents.begin(seq, msg.ts_recv());
+                self.strategy.on_market(seq, &msg, &mut self.intents);
+                self.flush(Some(seq), now);
+            }
+        }
+        if updates > 0 {
+            cycle.consumed(self.ports.updates.1, updates);
+        }
+        if events > 0 {
+            cycle.consumed(self.ports.market.1, events);
+        }
+        if now.since_ns(self.timer) >= TIMER_NS && !self.stopped {
+            self.timer = now;
+            self.intents.begin_at(now);
+            if self.ports.controls.mode() == Mode::Quiesce {
+                self.stopped = true;
+                self.strategy.on_stop(&mut self.intents);
+            } else {
+                self.strategy.on_timer(now, &mut self.intents);
+            }
+            self.flush(None, now);
+        }
+        if self.ports.meters.due(now) {
+            self.ports.meters.publish(self.sent, self.refused);
+        }
+        (updates + events) as usize
+    }
+
+    fn on_close(&mut self, _now: Ts) {
+        self.ports.meters.publish(self.sent, self.refused);
+    }
+}

@@ -1,0 +1,253 @@
+//! The command line of `corelane`: raw words become one checked value, once.
+
+use std::path::PathBuf;
+
+use lexopt::prelude::*;
+
+/// Printed by `--help` and after a usage error.
+pub const USAGE: &str = "\
+corelane: a trading engine for bare metal
+
+  corelane [demo] [options]   run the whole engine against the simulated venue and say what it cost
+  corelane rearm --trip ID    clear the latch of a trip, after its cause has been dealt with
+
+demo options
+  --seconds N          how long to trade (default 20; with --replay: until the recording ends)
+  --seed S             seed of the simulated market (default 1)
+  --replay FILE        play a recording instead of the simulated market; may be given several times
+  --speed X|max        speed of a replay (default 1)
+  --transport tls|memory
+                       tls: real sockets, real threads, real time (default)
+                       memory: everything in one thread, virtual time, the same bytes for the same seed
+  --json FILE          write the report as JSON too, on every way out
+  --config FILE        configuration instead of the shipped default
+  --state-dir DIR      where the kill latch lives (environment CORELANE_STATE_DIR; default: private to this run)
+
+  SIGINT or SIGTERM ends a run in order: quoting stops, open orders are cancelled and confirmed.
+  SIGUSR1 trips the kill switch.
+  exit code 0: all went as asked, engine and venue agree; 1: not so, and why; 2: wrong arguments
+
+rearm options
+  --trip ID            the id that was printed when it tripped
+  --state-dir DIR      as above; one of the two is required
+";
+
+/// Real sockets or the one-thread engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// TLS over loopback.
+    Tls,
+    /// One thread, virtual time.
+    Memory,
+}
+
+/// How fast a recording plays.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Speed {
+    /// Times real time, above zero.
+    Times(f64),
+    /// As fast as it goes.
+    Max,
+}
+
+/// What `demo` was asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DemoArgs {
+    /// Seconds of trading; `None` = 20, or the length of the recording.
+    pub seconds: Option<f64>,
+    /// Seed.
+    pub seed: u64,
+    /// Recordings, in order.
+    pub replay: Vec<PathBuf>,
+    /// Their speed.
+    pub speed: Speed,
+    /// Transport.
+    pub transport: Transport,
+    /// Where to write the JSON report.
+    pub json: Option<PathBuf>,
+    /// Configuration file.
+    pub config: Option<PathBuf>,
+    /// State directory.
+    pub state_dir: Option<PathBuf>,
+}
+
+impl Default for DemoArgs {
+    fn default() -> Self {
+        DemoArgs {
+            seconds: None,
+            seed: 1,
+            replay: Vec::new(),
+            speed: Speed::Times(1.0),
+            transport: Transport::Tls,
+            json: None,
+            config: None,
+            state_dir: None,
+        }
+    }
+}
+
+/// A checked command line.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Print the usage.
+    Help,
+    /// Run the demo.
+    Demo(DemoArgs),
+    /// Clear the latch.
+    Rearm {
+        /// The printed trip id.
+        trip: String,
+        /// State directory.
+        state_dir: Option<PathBuf>,
+    },
+}
+
+/// Why a command line was refused: names option, value and rule.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CliError {
+    /// An unknown option, a missing value, bytes that are not text.
+    #[error("{0}")]
+    Words(#[from] lexopt::Error),
+    /// A value that breaks its option's rule.
+    #[error("{option} {value:?}: must be {rule}")]
+    Value {
+        /// The option.
+        option: &'static str,
+        /// What was given.
+        value: String,
+        /// The rule.
+        rule: &'static str,
+    },
+    /// An option that must be given was not.
+    #[error("{0} is required")]
+    Required(&'static str),
+    /// A command that does not exist.
+    #[error("unknown command {0:?}: demo and rearm exist")]
+    Unknown(String),
+}
+
+fn positive(option: &'static str, value: &str) -> Result<f64, CliError> {
+    match value.parse::<f64>() {
+        Ok(v) if v.is_finite() && v > 0.0 && v <= 1e6 => Ok(v),
+        _ => {
+            Err(CliError::Value { option, value: value.into(), rule: "a number above 0 and at most 1000000" })
+        }
+    }
+}
+
+/// Checks a command line (without the program's name).
+///
+/// # Errors
+/// [`CliError`].
+pub fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Command, CliError> {
+    let mut args = args.into_iter().peekable();
+    let command = args.next_if(|a| !a.to_string_lossy().starts_with('-'));
+    let words = lexopt::Parser::from_args(args);
+    match command.as_deref().map(|c| c.to_str()) {
+        // The demo is the main job: no command means it.
+        None | Some(Some("demo")) => demo(words),
+        Some(Some("rearm")) => rearm(words),
+        Some(Some("help")) => Ok(Command::Help),
+        Some(_) => Err(CliError::Unknown(command.unwrap_or_default().to_string_lossy().into_owned())),
+    }
+}
+
+fn demo(mut words: lexopt::Parser) -> Result<Command, CliError> {
+    let mut args = DemoArgs::default();
+    while let Some(word) = words.next()? {
+        match word {
+            Long("seconds") => args.seconds = Some(positive("--seconds", &words.value()?.string()?)?),
+            Long("seed") => {
+                let value = words.value()?.string()?;
+                args.seed = value.parse().map_err(|_| CliError::Value {
+                    option: "--seed",
+                    value,
+                    rule: "an integer from 0 to 18446744073709551615",
+                })?;
+            }
+            Long("replay") => args.replay.push(words.value()?.into()),
+            Long("speed") => {
+                let value = words.value()?.string()?;
+                args.speed =
+                    if value == "max" { Speed::Max } else { Speed::Times(positive("--speed", &value)?) };
+            }
+            Long("transport") => {
+                let value = words.value()?.string()?;
+                args.transport = match value.as_str() {
+                    "tls" => Transport::Tls,
+                    "memory" => Transport::Memory,
+                    _ => {
+                        return Err(CliError::Value { option: "--transport", value, rule: "tls or memory" });
+                    }
+                };
+            }
+            Long("json") => args.json = Some(words.value()?.into()),
+            Long("config") => args.config = Some(words.value()?.into()),
+            Long("state-dir") => args.state_dir = Some(words.value()?.into()),
+            Long("help") | Short('h') => return Ok(Command::Help),
+            _ => return Err(word.unexpected().into()),
+        }
+    }
+    Ok(Command::Demo(args))
+}
+
+fn rearm(mut words: lexopt::Parser) -> Result<Command, CliError> {
+    let (mut trip, mut state_dir) = (None, None);
+    while let Some(word) = words.next()? {
+        match word {
+            Long("trip") => trip = Some(words.value()?.string()?),
+            Long("state-dir") => state_dir = Some(words.value()?.into()),
+            Long("help") | Short('h') => return Ok(Command::Help),
+            _ => return Err(word.unexpected().into()),
+        }
+    }
+    Ok(Command::Rearm { trip: trip.ok_or(CliError::Required("--trip"))?, state_dir })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(line: &str) -> Result<Command, CliError> {
+        parse(line.split_whitespace().map(Into::into))
+    }
+
+    #[test]
+    fn reads_every_option() {
+        let Ok(Command::Demo(args)) = run(
+            "demo --seconds 2.5 --seed 7 --replay a.gz --replay b.gz --speed max --transport memory --json r.json \
+             --config c.toml --state-dir s",
+        ) else {
+            panic!("a full command line parses")
+        };
+        assert_eq!(args.seconds, Some(2.5));
+        assert_eq!(args.seed, 7);
+        assert_eq!(args.replay, [PathBuf::from("a.gz"), PathBuf::from("b.gz")]);
+        assert_eq!((args.speed, args.transport), (Speed::Max, Transport::Memory));
+        assert_eq!(run("").ok(), Some(Command::Demo(DemoArgs::default())));
+        assert_eq!(run("--help").ok(), Some(Command::Help));
+        assert_eq!(
+            run("rearm --trip AB-CD").ok(),
+            Some(Command::Rearm { trip: "AB-CD".into(), state_dir: None })
+        );
+    }
+
+    #[test]
+    fn refusals_name_option_value_and_rule() {
+        for (line, says) in [
+            ("demo --seconds 0", "--seconds \"0\": must be a number above 0"),
+            ("demo --seconds NaN", "--seconds \"NaN\""),
+            ("demo --seed -1", "--seed \"-1\""),
+            ("demo --speed fast", "--speed \"fast\""),
+            ("demo --transport udp", "--transport \"udp\": must be tls or memory"),
+            ("demo --frobnicate", "--frobnicate"),
+            ("rearm", "--trip is required"),
+            ("fly", "unknown command \"fly\""),
+            ("demo --json", "--json"),
+        ] {
+            let error = run(line).expect_err(line).to_string();
+            assert!(error.contains(says), "{line}: {error}");
+        }
+    }
+}

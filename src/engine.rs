@@ -1,0 +1,275 @@
+//! Assembly: instruments, settings and the ends of every seam in, four agents joined by rings out.
+//!
+//! The rings, by number in the interleaving record:
+//!
+//! | ring | from | to | when full |
+//! |---|---|---|---|
+//! | 0 `market_strategy` | feed | strategy | consumer is lapped, hears the current state when it has caught up |
+//! | 1 `market_oms` | feed | oms | the same |
+//! | 2 `signal` | strategy | oms | the intent is refused to the strategy |
+//! | 3 `order` | oms | gateway | the order is refused with a reason |
+//! | 4 `report_oms` | gateway | oms | the gateway stops reading its sockets |
+//! | 5 `report_strategy` | oms | strategy | trading halts: a strategy that missed an answer must not go on |
+
+use std::sync::{Arc, Mutex};
+
+use agent::{Clock, RingId};
+use kill::{ControlError, KillView, SenderAck};
+use net::Link;
+use rings::SegmentError;
+use risk::{Gate, LimitError, Limits};
+use stats::StatsError;
+use stats::boards::Boards;
+use strategies::quoter::{ParamError, Quoter, QuoterSpec};
+use venue::OrderSession;
+use venue_binance::{
+    BinanceDepthSequence, BinanceFeed, BinanceOrders, Credentials, CredentialsError, InstrumentError,
+    asset_names,
+};
+use wire::Instrument;
+
+use crate::agents::feed::{FeedAgent, Interest, Outlet, SnapshotSource};
+use crate::agents::gateway::{Gateway, GatewayParts, GatewaySettings};
+use crate::agents::killer::Handles;
+use crate::agents::oms::{OmsAgent, OmsFinal, OmsPorts};
+use crate::agents::strategy::{StrategyAgent, StrategyPorts};
+use crate::controls::Controls;
+use crate::feed::Feed;
+use crate::meters::{FeedMeters, GatewayMeters, OmsMeters, StrategyMeters};
+use crate::oms::{Oms, OmsError};
+
+/// Number of the market-data connection.
+pub const MARKET_LINK: u32 = 0;
+/// Number of the connection that carries orders.
+pub const ORDER_LINK: u32 = 1;
+/// Number of the second, always-open order connection.
+pub const STANDBY_LINK: u32 = 2;
+
+/// Names of the rings in the order of their numbers.
+pub const RINGS: [&str; 6] =
+    ["market_strategy", "market_oms", "signal", "order", "report_oms", "report_strategy"];
+
+/// Why an engine cannot be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// The venue refused or answered nonsense.
+    #[error("venue: {0}")]
+    Venue(String),
+    /// A limit breaks its rule.
+    #[error("limits: {0}")]
+    Limit(#[from] LimitError),
+    /// A strategy parameter breaks its rule.
+    #[error("strategy: {0}")]
+    Strategy(#[from] ParamError),
+    /// exchangeInfo could not be read.
+    #[error("instruments: {0}")]
+    Instrument(#[from] InstrumentError),
+    /// Key or secret cannot be used.
+    #[error("credentials: {0}")]
+    Credentials(#[from] CredentialsError),
+    /// Shared memory.
+    #[error("shared memory: {0}")]
+    Segment(#[from] SegmentError),
+    /// Statistics.
+    #[error("statistics: {0}")]
+    Stats(#[from] StatsError),
+    /// Kill switch.
+    #[error("kill switch: {0}")]
+    Kill(#[from] ControlError),
+    /// Order management.
+    #[error("oms: {0}")]
+    Oms(#[from] OmsError),
+    /// Anything else that start-up needs: names what and why.
+    #[error("{what}: {why}")]
+    Start {
+        /// What was being done.
+        what: &'static str,
+        /// Why it failed.
+        why: String,
+    },
+}
+
+/// An error with what caused it, in one line.
+pub fn in_full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let words = cause.to_string();
+        // Some errors quote their cause, others leave it to the reader.
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// Checked settings of an engine.
+#[derive(Clone, Debug)]
+pub struct EngineSettings {
+    /// Venue symbol.
+    pub symbol: String,
+    /// Limits of the gate.
+    pub limits: Limits,
+    /// Parameters of the quoter.
+    pub quoter: QuoterSpec,
+    /// Time to live of its intents, µs.
+    pub intent_ttl_us: u32,
+    /// Settings of the gateway.
+    pub gateway: GatewaySettings,
+    /// Order slots.
+    pub slots: usize,
+    /// Levels of a REST snapshot, each side.
+    pub snapshot_levels: u32,
+    /// Depth updates kept while a snapshot is under way.
+    pub pending_updates_max: usize,
+    /// Capacity of each ring, in the order of [`RINGS`]; powers of two.
+    pub rings: [usize; 6],
+    /// API key and secret.
+    pub credentials: Credentials,
+}
+
+/// The ends that differ between live and simulation, and everything handed out once.
+pub struct EngineParts<L, S> {
+    /// Market-data connection.
+    pub market: L,
+    /// Order connection.
+    pub primary: L,
+    /// Second order connection.
+    pub standby: L,
+    /// Snapshots.
+    pub snapshots: S,
+    /// Statistics of the feed.
+    pub feed_meters: FeedMeters,
+    /// Statistics of the strategy.
+    pub strategy_meters: StrategyMeters,
+    /// Statistics of the oms.
+    pub oms_meters: OmsMeters,
+    /// Statistics of the gateway.
+    pub gateway_meters: GatewayMeters,
+    /// Boards of top and position, one of each an instrument.
+    pub boards: Boards,
+    /// The kill epoch, armed.
+    pub kill: KillView,
+    /// The gateway's acknowledgement.
+    pub ack: SenderAck,
+    /// Where the gateway leaves the means to cut its order connection.
+    pub handles: Handles,
+    /// Mode and progress words.
+    pub controls: Controls,
+    /// Clock of the stage stamps.
+    pub stage: Clock,
+    /// Whether that is the clock of the duty cycles.
+    pub stage_is_cycle_clock: bool,
+}
+
+/// Four agents, joined.
+pub struct Agents<L, S> {
+    /// Market data.
+    pub feed: FeedAgent<L, S, BinanceFeed, BinanceDepthSequence>,
+    /// Strategy.
+    pub strategy: StrategyAgent<Quoter>,
+    /// Order management.
+    pub oms: OmsAgent,
+    /// Order entry.
+    pub gateway: Gateway<L, BinanceOrders>,
+    /// What the oms knows once it has closed.
+    pub last: Arc<Mutex<Option<OmsFinal>>>,
+    /// Names of the assets by number.
+    pub assets: Vec<String>,
+    /// HTTP target of the order connections.
+    pub order_target: String,
+}
+
+/// Joins agents by rings.
+///
+/// # Errors
+/// A limit, parameter or scale that does not fit the instrument, or shared memory that cannot be had.
+pub fn assemble<L: Link, S: SnapshotSource>(
+    settings: &EngineSettings,
+    instruments: Vec<Instrument>,
+    mut parts: EngineParts<L, S>,
+) -> Result<Agents<L, S>, EngineError> {
+    let ring = |i: usize| rings::ring(RINGS[i], settings.rings[i]);
+    let (market_strategy_tx, market_strategy_rx) = ring(0)?;
+    let (market_oms_tx, market_oms_rx) = ring(1)?;
+    let (signals_tx, signals_rx) = ring(2)?;
+    let (orders_tx, orders_rx) = ring(3)?;
+    let (reports_tx, reports_rx) = ring(4)?;
+    let (updates_tx, updates_rx) = ring(5)?;
+
+    let assets = asset_names(&instruments);
+    let gates = instruments
+        .iter()
+        .map(|i| Ok((i.clone(), Gate::new(settings.limits, i)?)))
+        .collect::<Result<Vec<_>, EngineError>>()?;
+    let first =
+        instruments.first().ok_or(EngineError::Start { what: "instruments", why: "none listed".into() })?;
+    let quoter = Quoter::new(settings.quoter, first.clone())?;
+
+    let feed = FeedAgent::new(
+        parts.market,
+        parts.snapshots,
+        Feed::new(BinanceFeed::new(instruments.clone()), 0, settings.pending_updates_max),
+        vec![
+            Outlet::new(market_strategy_tx, Interest::TOP_AND_TRADES),
+            Outlet::new(market_oms_tx, Interest::TOP),
+        ],
+        parts.feed_meters,
+        parts.boards.top_writers()?,
+        parts.stage.clone(),
+        parts.stage_is_cycle_clock,
+    );
+    let strategy = StrategyAgent::new(
+        quoter,
+        1,
+        settings.intent_ttl_us,
+        StrategyPorts {
+            market: (market_strategy_rx, RingId(0)),
+            updates: (updates_rx, RingId(5)),
+            signals: signals_tx,
+            controls: parts.controls.clone(),
+            meters: parts.strategy_meters,
+            stage: parts.stage.clone(),
+        },
+    );
+    let last = Arc::new(Mutex::new(None));
+    let oms = OmsAgent::new(
+        Oms::new(gates, assets.len(), settings.slots)?,
+        OmsPorts {
+            market: (market_oms_rx, RingId(1)),
+            signals: (signals_rx, RingId(2)),
+            reports: (reports_rx, RingId(4)),
+            orders: orders_tx,
+            updates: updates_tx,
+            kill: parts.kill.clone(),
+            controls: parts.controls.clone(),
+            meters: parts.oms_meters,
+            boards: parts.boards.position_writers()?,
+            stage: parts.stage.clone(),
+        },
+        last.clone(),
+    );
+    let codec = || BinanceOrders::new(instruments.clone(), assets.clone(), settings.credentials.clone());
+    let order_target = codec().target();
+    let gateway = Gateway::new(
+        GatewayParts {
+            primary: (parts.primary, codec()),
+            standby: (parts.standby, codec()),
+            orders: orders_rx,
+            reports: reports_tx,
+            kill: parts.kill,
+            ack: parts.ack,
+            handles: parts.handles,
+            controls: parts.controls,
+            meters: parts.gateway_meters,
+            stage: parts.stage,
+            instruments: instruments.iter().map(|i| i.id).collect(),
+            slots: settings.slots,
+            settings: settings.gateway,
+        },
+        RingId(3),
+    );
+    Ok(Agents { feed, strategy, oms, gateway, last, assets, order_target })
+}

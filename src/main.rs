@@ -1,0 +1,41 @@
+//! `corelane`: the engine's own program. See `corelane --help`.
+
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use corelane::allocator;
+use corelane::cli::{self, Command};
+use corelane::demo;
+use corelane::rearm;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    allocator::keep_freed_memory();
+    let command = match cli::parse(std::env::args_os().skip(1)) {
+        Ok(command) => command,
+        Err(error) => {
+            eprintln!("corelane: {error}\n\n{}", cli::USAGE);
+            return ExitCode::from(2);
+        }
+    };
+    match command {
+        Command::Help => {
+            print!("{}", cli::USAGE);
+            ExitCode::SUCCESS
+        }
+        Command::Demo(args) => ExitCode::from(demo::main(&args) as u8),
+        Command::Rearm { trip, state_dir } => match rearm::rearm(&trip, state_dir) {
+            Ok(line) => {
+                println!("{line}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                eprintln!("corelane: {error}");
+                ExitCode::FAILURE
+            }
+        },
+    }
+}

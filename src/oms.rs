@@ -1,0 +1,675 @@
+//! The order management logic: intents in, gated orders out; the venue's reports in, states and money out.
+//!
+//! Sole writer of order states, positions and the ledger. It has no ring, socket or clock: agents hand it messages
+//! and times, and it answers through an [`OmsPort`]. Unknown state blocks trading: an order nobody is sure about, a
+//! ledger that does not add up, balances not yet known, a session that is down.
+
+mod balances;
+mod counts;
+mod halt;
+#[cfg(test)]
+mod tests;
+
+use book::Top;
+use orders::{Applied, Fill, Ledger, LedgerError, LedgerFill, OrderEntry, OrderTable};
+use risk::{Gate, GateInputs, GateOrder};
+use wire::{
+    AssetId, BookState, Instrument, InstrumentId, Kind, Msg, OrderId, OrderState, Px, Qty, QueryStatus, Slot,
+    Ts, flag,
+};
+
+use crate::controls::Mode;
+pub use balances::VenueBalance;
+pub use counts::OmsCounts;
+pub use halt::{Halt, reason};
+
+/// An unacknowledged order or cancel is asked about after this long.
+const ANSWER_NS: u64 = 1_000_000_000;
+/// A refused cancel usually crossed with a fill that is on its way; asked about after this long.
+const CROSSED_NS: u64 = 100_000_000;
+/// Time between two questions about the same order.
+const ASK_AGAIN_NS: u64 = 500_000_000;
+/// Orders given up on our own conclusion stay this long, so that a late report can reopen them: twice the window
+/// in which the venue takes a request after its stamp.
+const KEEP_NS: u64 = 10_000_000_000;
+/// Time between two looks at the deadlines.
+const TIMER_NS: u64 = 10_000_000;
+
+/// Where the oms's words go.
+pub trait OmsPort {
+    /// A gated new order to the gateway; `false` when the ring is full and nothing was sent.
+    fn send_new(&mut self, msg: Msg) -> bool;
+    /// A cancel or query to the gateway; `false` when the ring is full and nothing was sent.
+    fn send(&mut self, msg: Msg) -> bool;
+    /// A word to the strategy.
+    fn update(&mut self, msg: Msg);
+    /// The state of the order in a slot changed.
+    fn state(&mut self, slot: Slot, state: OrderState);
+    /// The venue's first answer to the order in a slot is here.
+    fn acked(&mut self, slot: Slot);
+}
+
+/// What an oms reads once a cycle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OmsInputs {
+    /// Time of the cycle.
+    pub now: Ts,
+    /// The kill switch is tripped.
+    pub killed: bool,
+    /// The engine's mode.
+    pub mode: Mode,
+    /// Some word to the strategy was lost because its ring was full.
+    pub updates_lost: bool,
+}
+
+struct Book {
+    instrument: Instrument,
+    gate: Gate,
+    top: Top,
+    ts_top: Ts,
+    state: BookState,
+}
+
+/// Order management of one account at one venue.
+pub struct Oms {
+    books: Vec<Book>,
+    table: OrderTable,
+    ledger: Ledger,
+    /// When to ask about the order in a slot; zero = never.
+    check_at: Box<[Ts]>,
+    /// At that time, offer the cancel again instead of asking.
+    cancel_again: Box<[bool]>,
+    /// Orders kept for late reports, and until when.
+    kept: Vec<(Slot, u32, Ts)>,
+    half_fill: Option<Msg>,
+    funded: bool,
+    venue_balances: Vec<Option<VenueBalance>>,
+    /// Inside a run of full balances.
+    listing: bool,
+    /// Full balances have come that the ledger has not been compared with.
+    to_compare: bool,
+    session: bool,
+    fault: Halt,
+    halt: Halt,
+    unknown_open: bool,
+    timer: Ts,
+    source: u16,
+    /// What has been counted.
+    pub counts: OmsCounts,
+}
+
+/// Why an oms cannot be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OmsError {
+    /// The ledger cannot hold these instruments.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// Instrument ids are not dense from zero.
+    #[error("instrument {symbol} has id {id}, must be {expected}")]
+    Dense {
+        /// Its symbol.
+        symbol: String,
+        /// Its id.
+        id: u32,
+        /// What it must be.
+        expected: u32,
+    },
+}
+
+impl Oms {
+    /// An oms for these instruments (ids dense from zero), each with its gate, and `slots` orders.
+    ///
+    /// # Errors
+    /// The ids are not dense, or the ledger cannot carry a scale.
+    pub fn new(gates: Vec<(Instrument, Gate)>, assets: usize, slots: usize) -> Result<Oms, OmsError> {
+        for (i, (instrument, _)) in gates.iter().enumerate() {
+            if instrument.id.0 as usize != i {
+                return Err(OmsError::Dense {
+                    symbol: instrument.symbol.clone(),
+                    id: instrument.id.0,
+                    expected: i as u32,
+                });
+            }
+        }
+        let instruments: Vec<Instrument> = gates.iter().map(|(i, _)| i.clone()).collect();
+        let all_assets: Vec<AssetId> = (0..assets as u16).map(AssetId).collect();
+        let ledger = Ledger::new(&instruments, &all_assets)?;
+        let book = |(instrument, gate)| Book {
+            instrument,
+            gate,
+            top: Top::default(),
+            ts_top: Ts(0),
+            state: BookState::Down,
+        };
+        Ok(Oms {
+            table: OrderTable::with_instruments(slots, gates.len()),
+            books: gates.into_iter().map(book).collect(),
+            ledger,
+            check_at: vec![Ts(0); slots].into_boxed_slice(),
+            cancel_again: vec![false; slots].into_boxed_slice(),
+            kept: Vec::with_capacity(slots),
+            half_fill: None,
+            funded: false,
+            venue_balances: vec![None; assets],
+            listing: false,
+            to_compare: false,
+            session: false,
+            fault: Halt::None,
+            halt: Halt::Session,
+            unknown_open: false,
+            timer: Ts(0),
+            source: 0,
+            counts: OmsCounts::default(),
+        })
+    }
+
+    /// Orders that can still trade, all instruments.
+    pub fn open_orders(&self) -> u32 {
+        self.books.iter().map(|b| self.table.exposure(b.instrument.id).open_orders).sum()
+    }
+
+    /// Why trading is off.
+    pub fn halt(&self) -> Halt {
+        self.halt
+    }
+
+    /// The ledger, for reports.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The venue's balances as of its last full answer, by asset number.
+    pub fn venue_balances(&self) -> &[Option<VenueBalance>] {
+        &self.venue_balances
+    }
+
+    /// The instruments.
+    pub fn instruments(&self) -> impl Iterator<Item = &Instrument> {
+        self.books.iter().map(|b| &b.instrument)
+    }
+
+    /// Mid of an instrument's last top, the mark for unrealised profit; `None` without a two-sided top.
+    pub fn mark(&self, instrument: InstrumentId) -> Option<Px> {
+        let top = self.books.get(instrument.0 as usize)?.top;
+        (top.bid_qty.0 > 0 && top.ask_qty.0 > 0).then(|| Px(top.bid_px.0 + (top.ask_px.0 - top.bid_px.0) / 2))
+    }
+
+    // ---- market ------------------------------------------------------------------------------------------
+
+    /// Top of book or book state: what the gate's collar, staleness and sync checks look at.
+    #[inline]
+    pub fn on_market(&mut self, msg: &Msg) {
+        let Some(book) = self.books.get_mut(msg.instrument as usize) else { return };
+        match msg.kind() {
+            Some(Kind::Top) => {
+                book.top = Top::from_msg(msg);
+                book.ts_top = msg.ts_recv();
+            }
+            Some(Kind::BookState) => {
+                book.state = BookState::from_u8(msg.body[0] as u8);
+                if book.state != BookState::InSync {
+                    book.top = Top::default();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    // ---- intents -----------------------------------------------------------------------------------------
+
+    /// An intent of the strategy: through the gate, into the table, to the gateway; or refused with a reason.
+    #[inline]
+    pub fn on_intent(&mut self, msg: &Msg, inputs: &OmsInputs, port: &mut impl OmsPort) {
+        self.counts.intents += 1;
+        match msg.kind() {
+            Some(Kind::IntentNew) => self.on_new(msg, inputs, port),
+            Some(Kind::IntentCancel) => self.on_cancel(msg, inputs.now, port),
+            Some(Kind::IntentCancelAll) => self.on_cancel_all(msg, inputs.now, port),
+            _ => self.counts.refused_other += 1,
+        }
+    }
+
+    #[inline]
+    fn on_new(&mut self, msg: &Msg, inputs: &OmsInputs, port: &mut impl OmsPort) {
+        let id = OrderId(msg.body[2] as u64);
+        let Some(book) = self.books.get_mut(msg.instrument as usize) else {
+            self.counts.refused_other += 1;
+            return;
+        };
+        let (px, qty) = (Px(msg.body[0]), Qty(msg.body[1]));
+        let exposure = self.table.exposure(book.instrument.id);
+        let order = GateOrder {
+            side: msg.side(),
+            px,
+            qty,
+            market: msg.has(flag::MARKET),
+            ioc: msg.has(flag::IOC),
+            ts_intent: msg.ts_recv(),
+            ttl_us: msg.ttl_us(),
+        };
+        let gate_inputs = GateInputs {
+            now: inputs.now,
+            top: book.top,
+            ts_top: book.ts_top,
+            book_state: book.state,
+            position: self.ledger.position(book.instrument.id).map_or(0, |p| p.base),
+            open_buy_qty: exposure.open_buy_qty,
+            open_sell_qty: exposure.open_sell_qty,
+            open_orders: exposure.open_orders,
+            own_bid_px: exposure.own_bid_px,
+            own_ask_px: exposure.own_ask_px,
+            killed: inputs.killed,
+            trading: self.halt == Halt::None,
+        };
+        if let Err(reject) = book.gate.check(&order, &gate_inputs) {
+            self.counts.gate[reject.index()] += 1;
+            return refuse(msg, reason::GATE + reject.index() as i64, inputs.now, port);
+        }
+        let entry = OrderEntry {
+            id,
+            instrument: book.instrument.id,
+            side: msg.side(),
+            px,
+            qty,
+            market: order.market,
+            ioc: order.ioc,
+            now: inputs.now,
+        };
+        let slot = match self.table.insert(&entry) {
+            Ok(slot) => slot,
+            Err(_) => {
+                self.counts.refused_other += 1;
+                return refuse(msg, reason::TABLE, inputs.now, port);
+            }
+        };
+        let mut out = *msg;
+        out.kind = Kind::SendNew as u8;
+        out.source = self.source;
+        out.body[2] = slot.0 as i64;
+        if port.send_new(out) {
+            self.counts.orders += 1;
+            self.check_at[slot.0 as usize] = inputs.now.plus_ns(ANSWER_NS);
+            self.cancel_again[slot.0 as usize] = false;
+        } else {
+            self.counts.refused_other += 1;
+            self.table.on_not_sent(slot);
+            self.table.release(slot);
+            refuse(msg, reason::ORDER_RING_FULL, inputs.now, port);
+        }
+    }
+
+    fn on_cancel(&mut self, msg: &Msg, now: Ts, port: &mut impl OmsPort) {
+        // An order that is not here has ended; the strategy has been or will be told.
+        if let Some(slot) = self.table.by_id(OrderId(msg.body[2] as u64)) {
+            self.cancel(slot, msg, now, port);
+        }
+    }
+
+    fn cancel(&mut self, slot: Slot, cause: &Msg, now: Ts, port: &mut impl OmsPort) {
+        let Some(order) = self.table.get(slot) else { return };
+        if !order.state.is_open() || order.state == OrderState::CancelPending {
+            return;
+        }
+        self.send_cancel(slot, cause, now, port);
+    }
+
+    fn send_cancel(&mut self, slot: Slot, cause: &Msg, now: Ts, port: &mut impl OmsPort) {
+        let Some(order) = self.table.get(slot) else { return };
+        self.cancel_again[slot.0 as usize] = false;
+        let mut out = Msg::new(Kind::SendCancel, order.instrument, cause.ts_recv()).flags(flag::END).body([
+            0,
+            order.venue_order_id as i64,
+            slot.0 as i64,
+            cause.body[3],
+        ]);
+        out.source = self.source;
+        if port.send(out) {
+            self.check_at[slot.0 as usize] = now.plus_ns(ANSWER_NS);
+            if let Applied::State(state) = self.table.on_cancel_sent(slot) {
+                port.state(slot, state);
+            }
+        } else {
+            self.counts.refused_other += 1;
+            self.cancel_later(slot, now);
+        }
+    }
+
+    /// The wish to cancel stands: it is offered again after a while.
+    fn cancel_later(&mut self, slot: Slot, now: Ts) {
+        if let Some(cell) = self.check_at.get_mut(slot.0 as usize) {
+            *cell = now.plus_ns(CROSSED_NS);
+            self.cancel_again[slot.0 as usize] = true;
+        }
+    }
+
+    fn on_cancel_all(&mut self, msg: &Msg, now: Ts, port: &mut impl OmsPort) {
+        for slot in 0..self.table.capacity() as u32 {
+            if self.table.get(Slot(slot)).is_some_and(|o| o.instrument == msg.instrument()) {
+                self.cancel(Slot(slot), msg, now, port);
+            }
+        }
+    }
+
+    // ---- reports -----------------------------------------------------------------------------------------
+
+    /// A report of the gateway.
+    #[inline]
+    pub fn on_report(&mut self, msg: &Msg, now: Ts, port: &mut impl OmsPort) {
+        let slot = Slot(msg.body[2] as u32);
+        match msg.kind() {
+            Some(Kind::Fill) => self.half_fill = Some(*msg),
+            Some(Kind::FillFee) => {
+                if let Some(first) = self.half_fill.take() {
+                    self.on_fill(&first, msg, now, port);
+                }
+            }
+            Some(Kind::Sent) => {
+                self.table.on_sent(slot, now);
+            }
+            Some(Kind::Acked) => {
+                let applied = self.table.on_acked(slot, msg.body[1] as u64);
+                if let Applied::State(state) = applied {
+                    self.counts.acked += 1;
+                    port.acked(slot);
+                    if state == OrderState::Live || state == OrderState::PartiallyFilled {
+                        self.check_at[slot.0 as usize] = Ts(0);
+                    }
+                }
+                self.settle(slot, applied, 0, now, port);
+            }
+            Some(Kind::Rejected) => {
+                let applied = self.table.on_rejected(slot);
+                self.counts.rejected += matches!(applied, Applied::State(_)) as u64;
+                self.settle(slot, applied, msg.body[0], now, port);
+            }
+            Some(Kind::Cancelled) => {
+                let applied = self.table.on_cancelled(slot, Qty(msg.body[0]));
+                self.settle(slot, applied, 0, now, port);
+            }
+            Some(Kind::Expired) => {
+                let applied = self.table.on_expired(slot, Qty(msg.body[0]));
+                self.settle(slot, applied, 0, now, port);
+            }
+            Some(Kind::CancelRejected) => {
+                self.counts.cancel_rejected += 1;
+                let applied = self.table.on_cancel_rejected(slot);
+                if self.table.get(slot).is_some_and(|o| o.state.is_open()) {
+                    self.check_at[slot.0 as usize] = now.plus_ns(CROSSED_NS);
+                }
+                self.settle(slot, applied, msg.body[0], now, port);
+            }
+            Some(Kind::NotSent) if msg.body[1] == 1 => {
+                // A cancel that could not leave is not handed back to a strategy that would ask again at once.
+                self.counts.not_sent += 1;
+                self.cancel_later(slot, now);
+            }
+            Some(Kind::NotSent) => {
+                self.counts.not_sent += 1;
+                let applied = self.table.on_not_sent(slot);
+                self.settle(slot, applied, reason::NOT_SENT + msg.body[0], now, port);
+            }
+            Some(Kind::Unknown) => {
+                let applied = self.table.on_unknown(slot);
+                self.settle(slot, applied, msg.body[0], now, port);
+                if let Applied::State(_) = applied {
+                    self.ask(slot, now, port);
+                }
+                // Known as unknown: the question itself may have failed, and is asked again in its own time.
+            }
+            Some(Kind::QueryResult) => self.on_query(slot, msg, now, port),
+            Some(Kind::Balance) => self.on_balance(msg),
+            Some(Kind::Session) => self.on_session(msg.body[0] == 1, msg.body[1] == 1, now, port),
+            _ => {}
+        }
+    }
+
+    fn on_query(&mut self, slot: Slot, msg: &Msg, now: Ts, port: &mut impl OmsPort) {
+        let Some(status) = QueryStatus::from_u8(msg.body[0] as u8) else { return };
+        let before = self.table.get(slot).map(|o| (o.generation, o.state));
+        let applied = self.table.on_query(slot, status, msg.body[1] as u64, Qty(msg.body[3]));
+        if status == QueryStatus::NotFound
+            && let Some((generation, _)) = before
+            && self.table.get(slot).is_some_and(|o| !o.state.is_open())
+        {
+            // Our own conclusion: the order stays a while, in case the venue thinks otherwise.
+            if self.kept.len() < self.kept.capacity() {
+                self.kept.push((slot, generation, now.plus_ns(KEEP_NS)));
+            }
+            self.tell(slot, 0, now, port);
+            return;
+        }
+        match self.table.get(slot).map(|o| o.state) {
+            Some(OrderState::Live | OrderState::PartiallyFilled) => self.check_at[slot.0 as usize] = Ts(0),
+            // Still there long after its cancel: that one was lost.
+            Some(OrderState::CancelPending) if status == QueryStatus::Open => self.cancel_later(slot, now),
+            _ => {}
+        }
+        self.settle(slot, applied, 0, now, port);
+    }
+
+    fn on_fill(&mut self, first: &Msg, second: &Msg, now: Ts, port: &mut impl OmsPort) {
+        let slot = Slot(first.body[2] as u32);
+        let fill = Fill {
+            px: Px(first.body[0]),
+            qty: Qty(first.body[1]),
+            cum_qty: Qty(second.body[2]),
+            trade_id: first.body[3] as u64,
+        };
+        let Some(order) = self.table.get(slot).copied() else {
+            self.counts.late += 1;
+            return;
+        };
+        let applied = self.table.on_fill(slot, fill);
+        if let Applied::Fill { .. } = applied {
+            self.counts.fills += 1;
+            let booked = self.ledger.apply(&LedgerFill {
+                instrument: order.instrument,
+                side: order.side,
+                px: fill.px,
+                qty: fill.qty,
+                fee: second.body[0],
+                fee_asset: AssetId(second.body[1] as u16),
+            });
+            match booked {
+                Ok(booked) => {
+                    let side = if order.side == wire::Side::Sell { flag::SELL } else { 0 };
+                    let mut own = Msg::new(Kind::OwnFill, order.instrument, now)
+                        .flags(flag::END | side | (first.flags & flag::MAKER))
+                        .body([fill.px.0, fill.qty.0, order.id.0 as i64, booked.position]);
+                    own.source = self.source;
+                    port.update(own);
+                }
+                Err(_) => {
+                    self.counts.ledger_errors += 1;
+                    self.fault = Halt::Ledger;
+                }
+            }
+        }
+        self.settle(slot, applied, 0, now, port);
+    }
+
+    /// After any report: count what it did, tell the strategy, free the slot of a finished order.
+    fn settle(&mut self, slot: Slot, applied: Applied, why: i64, now: Ts, port: &mut impl OmsPort) {
+        match applied {
+            Applied::State(_) | Applied::Fill { .. } => {}
+            Applied::Duplicate => {
+                self.counts.duplicates += 1;
+                return;
+            }
+            Applied::Late | Applied::NoOrder => {
+                self.counts.late += 1;
+                return;
+            }
+            Applied::Overfill { .. } | Applied::Conflict | Applied::Invalid => {
+                self.counts.conflicts += 1;
+                self.fault = Halt::Conflict;
+            }
+        }
+        self.tell(slot, why, now, port);
+        let Some(order) = self.table.get(slot) else { return };
+        if order.state == OrderState::Unknown {
+            let at = &mut self.check_at[slot.0 as usize];
+            let soon = now.plus_ns(CROSSED_NS);
+            *at = if *at == Ts(0) { soon } else { (*at).min(soon) };
+            self.counts.unknown += matches!(applied, Applied::State(_)) as u64;
+            self.unknown_open = true;
+        }
+        if order.is_done() {
+            match order.state {
+                OrderState::Filled => self.counts.filled += 1,
+                OrderState::Cancelled => self.counts.cancelled += 1,
+                OrderState::Expired => self.counts.expired += 1,
+                _ => {}
+            }
+            self.check_at[slot.0 as usize] = Ts(0);
+            self.table.release(slot);
+        }
+    }
+
+    fn tell(&mut self, slot: Slot, why: i64, now: Ts, port: &mut impl OmsPort) {
+        if let Some(order) = self.table.get(slot) {
+            port.state(slot, order.state);
+            let mut msg = Msg::new(Kind::Order, order.instrument, now).flags(flag::END).body([
+                order.state as i64,
+                order.filled.0,
+                order.id.0 as i64,
+                why,
+            ]);
+            msg.source = self.source;
+            port.update(msg);
+        }
+    }
+
+    fn on_session(&mut self, up: bool, none_open: bool, now: Ts, port: &mut impl OmsPort) {
+        self.session = up;
+        for i in 0..self.table.capacity() as u32 {
+            let slot = Slot(i);
+            let Some(order) = self.table.get(slot) else { continue };
+            if !order.state.is_open() {
+                continue;
+            }
+            if none_open {
+                // The venue has just listed nothing open: whatever is open here must be asked about.
+                self.ask(slot, now, port);
+            } else if matches!(order.state, OrderState::Pending | OrderState::CancelPending) {
+                let applied = self.table.on_unknown(slot);
+                self.settle(slot, applied, 0, now, port);
+            }
+        }
+    }
+
+    fn ask(&mut self, slot: Slot, now: Ts, port: &mut impl OmsPort) {
+        let Some(order) = self.table.get(slot) else { return };
+        let mut out =
+            Msg::new(Kind::SendQuery, order.instrument, now).flags(flag::END).body([0, 0, slot.0 as i64, 0]);
+        out.source = self.source;
+        if port.send(out) {
+            self.counts.queries += 1;
+        }
+        self.check_at[slot.0 as usize] = now.plus_ns(ASK_AGAIN_NS);
+    }
+
+    // ---- time --------------------------------------------------------------------------------------------
+
+    /// Once a cycle: whether trading is on, and every 10 ms the deadlines.
+    #[inline]
+    pub fn on_cycle(&mut self, inputs: &OmsInputs, port: &mut impl OmsPort) {
+        if inputs.now.since_ns(self.timer) >= TIMER_NS {
+            self.timer = inputs.now;
+            self.deadlines(inputs.now, port);
+        }
+        if self.unknown_open {
+            self.unknown_open = self.table.unknown().next().is_some();
+        }
+        if self.to_compare {
+            self.compare();
+        }
+        let halt = self.judge(inputs);
+        if halt != self.halt {
+            self.halt = halt;
+            self.tell_trading(inputs.now, port);
+        }
+    }
+
+    #[inline]
+    fn judge(&self, inputs: &OmsInputs) -> Halt {
+        if inputs.killed {
+            Halt::Killed
+        } else if self.fault != Halt::None {
+            self.fault
+        } else if inputs.updates_lost {
+            Halt::Updates
+        } else if inputs.mode != Mode::Run {
+            if self.unknown_open { Halt::UnknownOrder } else { Halt::Quiesce }
+        } else if !self.session {
+            Halt::Session
+        } else if !self.funded || self.to_compare {
+            Halt::Balances
+        } else if self.unknown_open {
+            Halt::UnknownOrder
+        } else {
+            Halt::None
+        }
+    }
+
+    #[cold]
+    fn tell_trading(&mut self, now: Ts, port: &mut impl OmsPort) {
+        for b in &self.books {
+            let on = self.halt == Halt::None;
+            let mut msg = Msg::new(Kind::Trading, b.instrument.id, now).flags(flag::END).body([
+                on as i64,
+                self.halt as i64,
+                0,
+                0,
+            ]);
+            msg.source = self.source;
+            port.update(msg);
+        }
+    }
+
+    fn deadlines(&mut self, now: Ts, port: &mut impl OmsPort) {
+        for i in 0..self.table.capacity() as u32 {
+            let slot = Slot(i);
+            let at = self.check_at[i as usize];
+            if at == Ts(0) || at > now {
+                continue;
+            }
+            match self.table.get(slot).map(|o| o.state) {
+                Some(state)
+                    if state.is_open() && state != OrderState::Unknown && self.cancel_again[i as usize] =>
+                {
+                    let cause = Msg::new(Kind::IntentCancel, InstrumentId(0), now);
+                    self.send_cancel(slot, &cause, now, port);
+                }
+                Some(OrderState::Pending) => {
+                    let applied = self.table.on_unknown(slot);
+                    self.settle(slot, applied, 0, now, port);
+                    self.ask(slot, now, port);
+                }
+                Some(state) if state.is_open() => self.ask(slot, now, port),
+                _ => self.check_at[i as usize] = Ts(0),
+            }
+        }
+        let table = &mut self.table;
+        self.kept.retain(|&(slot, generation, until)| {
+            if until > now {
+                return true;
+            }
+            if table.is_current(slot, generation) && table.get(slot).is_some_and(|o| o.is_done()) {
+                table.release(slot);
+            }
+            false
+        });
+    }
+}
+
+#[cold]
+fn refuse(intent: &Msg, why: i64, now: Ts, port: &mut impl OmsPort) {
+    port.update(Msg::new(Kind::Order, intent.instrument(), now).flags(flag::END).body([
+        OrderState::Rejected as i64,
+        0,
+        intent.body[2],
+        why,
+    ]));
+}

@@ -1,0 +1,57 @@
+//! Why nothing trades, and why an order was refused: codes that travel to strategies and reports.
+
+/// Why trading is off, as strategies and operators see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Halt {
+    /// Trading.
+    None = 0,
+    /// The kill switch tripped.
+    Killed = 1,
+    /// A clean stop is under way.
+    Quiesce = 2,
+    /// No order session, or its opening sequence is not done.
+    Session = 3,
+    /// Opening balances are not known, or balances listed since have not been compared with the ledger yet.
+    Balances = 4,
+    /// The state of an order is unknown.
+    UnknownOrder = 5,
+    /// Reports contradict each other or exceed an order; a person must reconcile.
+    Conflict = 6,
+    /// The ledger refused a booking; a person must reconcile.
+    Ledger = 7,
+    /// The strategy's ring overflowed: it missed an answer and must not go on.
+    Updates = 8,
+    /// With nothing open the venue's balances are not what the ledger expects; a person must reconcile.
+    Differs = 9,
+}
+
+impl Halt {
+    /// Name for reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Halt::None => "none",
+            Halt::Killed => "killed",
+            Halt::Quiesce => "quiesce",
+            Halt::Session => "session",
+            Halt::Balances => "balances",
+            Halt::UnknownOrder => "unknown_order",
+            Halt::Conflict => "conflict",
+            Halt::Ledger => "ledger",
+            Halt::Updates => "updates_lost",
+            Halt::Differs => "balances_differ",
+        }
+    }
+}
+
+/// Reason codes of refusals that reach the strategy: gate reasons are 100 + [`risk::Reject::index`].
+pub mod reason {
+    /// The order table is full, or refuses the order.
+    pub const TABLE: i64 = 2;
+    /// The order ring is full.
+    pub const ORDER_RING_FULL: i64 = 3;
+    /// First code of the gate's reasons.
+    pub const GATE: i64 = 100;
+    /// First code of [`wire::NotSent`] reasons.
+    pub const NOT_SENT: i64 = 200;
+}

@@ -1,0 +1,516 @@
+//! The live engine: topology in, running threads out.
+//!
+//! Order of a start: statistics and kill switch first (a tripped state directory ends it here), then connections on
+//! the housekeeping side, then agents joined by rings, then their threads, the kill thread last. Order of a stop:
+//! quoting ends, open orders are cancelled and confirmed, then threads are stopped and joined in turn.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use agent::{Agent, Clock, CycleSink, Idle, Runner, RunnerHandle, ThreadSpec};
+use kill::{
+    Commander, ControlReader, ControlSnapshot, FileLine, KillDuty, KillParts, KillSwitch, Latch, LatchRecord,
+    LatchState, Line, SignalFlag, State, Watched,
+};
+use net::dial::DialReports;
+use net::http::{CallConfig, Request, call};
+use net::{BackoffConfig, Deadlines, DialSpec, Dialer, Endpoint, Link, LinkConfig, WsLink};
+use rings::Ident;
+use stats::StatsSegment;
+use stats::boards::Boards;
+use stats::instance::Instance;
+use topology::{AgentName, Config, Topology};
+use venue::{FeedSession, OrderSession};
+use venue_binance::{
+    BinanceFeed, BinanceOrders, Credentials, asset_names, exchange_info_target, parse_exchange_info_full,
+};
+use wire::{InstrumentId, Ts, VenueId};
+
+use crate::agents::housekeeping::{SnapshotQueue, SnapshotReport, SnapshotWorker};
+use crate::agents::killer::{Handles, KillAgent};
+use crate::agents::oms::OmsFinal;
+use crate::controls::Controls;
+use crate::engine::{EngineError, EngineParts, MARKET_LINK, ORDER_LINK, STANDBY_LINK, assemble, in_full};
+use crate::meters::{self, AGENTS, BeatSink, Meters};
+use crate::rearm::LINE_FILE;
+use crate::settings::engine_settings;
+
+/// Time that every kill line must have been closed before a re-arm, ns.
+const SETTLE_NS: u64 = 1_000_000_000;
+/// Longest message taken from the venue: a snapshot of account or instruments over the socket.
+const MESSAGE_BYTES_MAX: usize = 4 << 20;
+
+/// Where the venue is.
+#[derive(Clone, Debug)]
+pub struct Endpoints {
+    /// REST.
+    pub rest: Endpoint,
+    /// Market-data streams.
+    pub stream: Endpoint,
+    /// Order entry and account.
+    pub order: Endpoint,
+}
+
+/// What a live engine is started from.
+pub struct LiveSetup<'a> {
+    /// The checked configuration.
+    pub config: &'a Config,
+    /// Where the venue is.
+    pub endpoints: Endpoints,
+    /// API key and secret.
+    pub credentials: Credentials,
+    /// Directory of the kill latch.
+    pub state_dir: &'a Path,
+    /// Base directory of instances.
+    pub shm_base: &'a Path,
+    /// Name of this instance.
+    pub name: &'a str,
+    /// Seed of back-off jitter and mask keys.
+    pub seed: u64,
+}
+
+/// What a drill puts around an engine that is otherwise the one that trades.
+pub struct Drill<'a, L> {
+    /// Agents of the caller, stepped last on the gateway's thread in the order given: they see that thread from
+    /// inside. What they do in a duty cycle the trading path waits for.
+    pub observers: Vec<Box<dyn Agent + Send>>,
+    /// Takes each connection with its number ([`MARKET_LINK`], [`ORDER_LINK`], [`STANDBY_LINK`]) and gives what the
+    /// agent shall have in its place.
+    pub wrap: &'a mut dyn FnMut(u32, WsLink) -> L,
+    /// An agent that goes on working while its heartbeats are withheld: as long as the flag is up.
+    pub muted: Option<(AgentName, Arc<AtomicBool>)>,
+}
+
+/// A running engine.
+pub struct Live {
+    /// The engine's clock.
+    pub clock: Clock,
+    /// Mode and progress words.
+    pub controls: Controls,
+    /// What the engine went without, a line each.
+    pub without: Vec<String>,
+    /// Names of the assets by number.
+    pub assets: Vec<String>,
+    /// Connection attempts and their last errors.
+    pub dials: DialReports,
+    segment: StatsSegment,
+    instance: Instance,
+    control: ControlReader,
+    commander: Commander,
+    hot: Vec<RunnerHandle>,
+    killer: RunnerHandle,
+    hot_stop: Arc<AtomicBool>,
+    kill_stop: Arc<AtomicBool>,
+    dead: Arc<AtomicBool>,
+    dialer: Dialer,
+    snapshots: SnapshotWorker,
+    last: Arc<Mutex<Option<OmsFinal>>>,
+}
+
+/// What a stopped engine leaves behind.
+#[derive(Debug)]
+pub struct Ended {
+    /// What the oms knew.
+    pub oms: OmsFinal,
+    /// Statistics as they stood.
+    pub stats: stats::Snapshot,
+    /// The kill switch as it stood.
+    pub kill: ControlSnapshot,
+    /// Threads that ended by panic, a line each.
+    pub panics: Vec<String>,
+}
+
+/// The kill switch of a state directory, armed; or why it is not.
+///
+/// # Errors
+/// The directory cannot be made, or it holds a trip: names the command that clears it.
+pub fn kill_duty(
+    switch: KillSwitch,
+    config: &Config,
+    state_dir: &Path,
+    watched: Vec<Watched>,
+    signal: Option<SignalFlag>,
+    now: Ts,
+) -> Result<KillDuty, EngineError> {
+    let latch = Latch::create(state_dir)
+        .map_err(|e| EngineError::Start { what: "state directory", why: e.to_string() })?;
+    let mut lines: Vec<Box<dyn Line>> = Vec::new();
+    // A line that stands beside the latch is watched without being named; `rearm` looks at the same file.
+    let beside = state_dir.join(LINE_FILE);
+    let named = &config.kill.line_file;
+    // What cannot be looked at is watched too: it reads as open.
+    if beside.try_exists().unwrap_or(true) {
+        lines.push(Box::new(FileLine::new(LINE_FILE, &beside)));
+    }
+    if !named.as_os_str().is_empty() && *named != beside {
+        lines.push(Box::new(FileLine::new("line", named)));
+    }
+    let duty = KillDuty::start(
+        KillParts {
+            switch,
+            latch,
+            lines,
+            agents: watched,
+            signal,
+            ack_deadline_ns: config.kill.ack_deadline_ms as u64 * 1_000_000,
+            settle_ns: SETTLE_NS,
+        },
+        now,
+    );
+    match (duty.state(), duty.trip()) {
+        (State::Armed, _) => Ok(duty),
+        (_, Some(trip)) => Err(tripped(trip, state_dir)),
+        (state, None) => {
+            Err(EngineError::Start { what: "kill switch", why: format!("came up {}", state.name()) })
+        }
+    }
+}
+
+/// Refuses a state directory that holds a trip, before anything else is tried. An unreadable latch is left to
+/// [`kill_duty`], which names it anew.
+fn refuse_tripped(state_dir: &Path) -> Result<(), EngineError> {
+    match latch_state(state_dir) {
+        LatchState::Tripped(trip) => Err(tripped(&trip, state_dir)),
+        _ => Ok(()),
+    }
+}
+
+fn tripped(trip: &LatchRecord, state_dir: &Path) -> EngineError {
+    EngineError::Start {
+        what: "kill switch",
+        why: format!(
+            "tripped by {} at {} ({}); deal with the cause, then: corelane rearm --trip {} --state-dir {}",
+            trip.source,
+            kill::utc(trip.ts),
+            trip.detail,
+            trip.id,
+            state_dir.display()
+        ),
+    }
+}
+
+/// Whether a state directory holds a trip, without starting anything.
+pub fn latch_state(state_dir: &Path) -> LatchState {
+    Latch::new(state_dir).load()
+}
+
+impl Live {
+    /// Starts an engine.
+    ///
+    /// # Errors
+    /// [`EngineError`] names what could not be had; nothing keeps running then.
+    pub fn start(setup: LiveSetup<'_>) -> Result<Live, EngineError> {
+        Live::start_observed(setup, Vec::new())
+    }
+
+    /// The same with agents of the caller, stepped last on the gateway's thread in the order given: audits and
+    /// drills see that thread from inside. What they do in a duty cycle the trading path waits for.
+    ///
+    /// # Errors
+    /// As [`Live::start`].
+    pub fn start_observed(
+        setup: LiveSetup<'_>,
+        observers: Vec<Box<dyn Agent + Send>>,
+    ) -> Result<Live, EngineError> {
+        Live::start_drill(setup, Drill { observers, wrap: &mut |_, link| link, muted: None })
+    }
+
+    /// The same with a drill around it.
+    ///
+    /// # Errors
+    /// As [`Live::start`].
+    pub fn start_drill<L: Link + Send + 'static>(
+        setup: LiveSetup<'_>,
+        drill: Drill<'_, L>,
+    ) -> Result<Live, EngineError> {
+        let Drill { mut observers, wrap, muted } = drill;
+        let config = setup.config;
+        let what = |what: &'static str| move |why: String| EngineError::Start { what, why };
+        let clock = Clock::live();
+        let mut without = Vec::new();
+        if !matches!(clock, Clock::Tsc(_)) {
+            without.push(clock.describe());
+        }
+
+        // The kill switch comes first: a tripped directory starts nothing.
+        refuse_tripped(setup.state_dir)?;
+        let instance = Instance::create(setup.shm_base, setup.name)
+            .map_err(|e| what("instance directory")(e.to_string()))?;
+        let config_hash = meters::fnv(format!("{config:?}").as_bytes());
+        let ident = Ident { build_hash: meters::build_hash(), config_hash, ..Ident::default() };
+        let segment = StatsSegment::create(instance.dir(), &meters::layout(crate::settings::SLOTS), &ident)
+            .map_err(|e| {
+            what("shared memory")(format!("{}: {}", instance.dir().display(), in_full(&e)))
+        })?;
+        let switch = KillSwitch::create(instance.dir(), &["gateway"], &ident)?;
+        let control = ControlReader::over(switch.words());
+        let commander = switch.commander();
+        let limit_ns = config.kill.stale_beat_ms as u64 * 1_000_000;
+        let watched =
+            AGENTS[..4].iter().map(|a| Watched { agent: a.to_string(), limit_ns }).collect::<Vec<_>>();
+        let signal = SignalFlag::install().map_err(|e| what("SIGUSR1")(e.to_string()))?;
+
+        // Instruments, over REST.
+        let target = exchange_info_target(&[&config.instrument.symbol]);
+        let call_config = CallConfig {
+            connect_ms: config.net.connect_ms,
+            tls_ms: config.net.tls_ms,
+            head_ms: config.net.first_message_ms,
+            body_ms: config.net.first_message_ms,
+            ..CallConfig::default()
+        };
+        let mut response = call(&setup.endpoints.rest, &Request::get(&target), &call_config)
+            .map_err(|e| EngineError::Venue(format!("GET {target}: {e}")))?;
+        if response.status != 200 {
+            return Err(EngineError::Venue(format!("GET {target}: status {}", response.status)));
+        }
+        let info = parse_exchange_info_full(
+            &mut response.body,
+            VenueId(0),
+            &[&config.instrument.symbol],
+            InstrumentId(0),
+        )?;
+        let Some(first) = info.instruments.first() else {
+            return Err(EngineError::Venue(format!("{} is not listed", config.instrument.symbol)));
+        };
+        let settings = engine_settings(config, first, &info.rate_limits, setup.credentials)?;
+
+        // Topology: which thread, which core.
+        let allowed = agent::cpu::allowed_cores();
+        let topology = Topology::build(config, &allowed).map_err(|e| what("topology")(e.to_string()))?;
+        if let Some(core) = topology.thread_of(AgentName::Housekeeping).and_then(|t| t.core)
+            && let Err(refused) = agent::cpu::pin(core)
+        {
+            without.push(format!("housekeeping on core {core}: {refused}"));
+        }
+        if config.runtime.mlock
+            && let Err(refused) = agent::cpu::lock_memory()
+        {
+            without.push(format!("locked memory: {refused}"));
+        }
+
+        // Housekeeping: connections and snapshots.
+        let parser =
+            BinanceFeed::new(info.instruments.clone()).with_snapshot_levels(config.feed.snapshot_levels);
+        let assets = asset_names(&info.instruments);
+        let order_target =
+            BinanceOrders::new(info.instruments.clone(), assets.clone(), settings.credentials.clone())
+                .target();
+        let deadlines = Deadlines {
+            connect_ms: config.net.connect_ms,
+            tls_ms: config.net.tls_ms,
+            upgrade_ms: config.net.upgrade_ms,
+            first_message_ms: 0,
+        };
+        let spec = |endpoint: &Endpoint, target: &str| DialSpec {
+            deadlines,
+            ..DialSpec::new(endpoint.clone(), target)
+        };
+        let specs = vec![
+            spec(&setup.endpoints.stream, &parser.stream_target()),
+            spec(&setup.endpoints.order, &order_target),
+            spec(&setup.endpoints.order, &order_target),
+        ];
+        let backoff = BackoffConfig {
+            min_ms: config.net.backoff_min_ms,
+            max_ms: config.net.backoff_max_ms,
+            ..BackoffConfig::default()
+        };
+        let (dialer, mailboxes) =
+            Dialer::spawn(specs, backoff, setup.seed).map_err(|e| what("dialer")(e.to_string()))?;
+        let dials = dialer.reports();
+        let backend = match config.net.backend {
+            topology::Backend::Uring => net::Backend::Uring,
+            topology::Backend::Recv => net::Backend::Recv,
+        };
+        // Asked once here, so that the refusal is one line and not three.
+        let (probe, refusal) = net::io::Io::open(backend);
+        drop(probe);
+        let backend = if refusal.is_some() { net::Backend::Recv } else { backend };
+        without.extend(refusal);
+        let link = |i: usize, idle_ms: u32| LinkConfig {
+            backend,
+            message_bytes_max: MESSAGE_BYTES_MAX,
+            idle_ms,
+            ping_after_ms: idle_ms / 3,
+            seed: setup.seed ^ (i as u64 + 1) << 32,
+            ..LinkConfig::default()
+        };
+        let mut mailboxes = mailboxes.into_iter();
+        let mut next_link = |i: usize, idle_ms: u32| {
+            mailboxes
+                .next()
+                .map(|mailbox| WsLink::new(link(i, idle_ms), mailbox))
+                .ok_or(EngineError::Start { what: "dialer", why: "fewer mailboxes than links".into() })
+        };
+        let market = next_link(0, config.feed.silence_ms)?;
+        // Order sessions may be quiet for long: the link's own pings keep them honest.
+        let primary = next_link(1, 30_000)?;
+        let standby = next_link(2, 30_000)?;
+        let (queue, snapshots): (SnapshotQueue, SnapshotWorker) =
+            SnapshotWorker::spawn(setup.endpoints.rest.clone(), parser, call_config)
+                .map_err(|e| what("snapshot thread")(e.to_string()))?;
+
+        // Armed as late as possible: from here on the agents must beat.
+        let duty = kill_duty(switch, config, setup.state_dir, watched, Some(signal), clock.now())?;
+        let beats_read = AGENTS[..4].iter().map(|a| segment.beat_reader(a)).collect::<Result<Vec<_>, _>>()?;
+        let handles = Handles::default();
+        let killer = KillAgent::new(duty, beats_read, vec![handles.clone()]);
+        let controls = Controls::default();
+        let Meters { feed, strategy, oms, gateway, mut sinks } = Meters::take(&segment)?;
+        let parts = EngineParts {
+            market: wrap(MARKET_LINK, market),
+            primary: wrap(ORDER_LINK, primary),
+            standby: wrap(STANDBY_LINK, standby),
+            snapshots: queue,
+            feed_meters: feed,
+            strategy_meters: strategy,
+            oms_meters: oms,
+            gateway_meters: gateway,
+            boards: Boards::create(instance.dir(), info.instruments.len(), &ident)?,
+            kill: killer.view(),
+            ack: killer.sender("gateway")?,
+            handles,
+            controls: controls.clone(),
+            stage: clock.clone(),
+            stage_is_cycle_clock: true,
+        };
+        let built = assemble(&settings, info.instruments, parts)?;
+        let last = built.last.clone();
+        let (hot_stop, kill_stop, dead) = (
+            Arc::new(AtomicBool::new(false)),
+            Arc::new(AtomicBool::new(false)),
+            Arc::new(AtomicBool::new(false)),
+        );
+        let mut agents: Vec<(AgentName, Box<dyn Agent + Send>)> = vec![
+            (AgentName::Feed, Box::new(built.feed)),
+            (AgentName::Strategy, Box::new(built.strategy)),
+            (AgentName::Oms, Box::new(built.oms)),
+            (AgentName::Gateway, Box::new(built.gateway)),
+            (AgentName::Kill, Box::new(killer)),
+        ];
+        let mut hot = Vec::new();
+        let mut kill_handle = None;
+        for thread in &topology.threads {
+            let mut boxed: Vec<Box<dyn Agent + Send>> = Vec::new();
+            let mut sink = BeatSink::default();
+            for name in &thread.agents {
+                if let Some(i) = agents.iter().position(|a| a.0 == *name) {
+                    boxed.push(agents.swap_remove(i).1);
+                    sink.add(&mut sinks, name.name());
+                    if let Some((_, flag)) = muted.as_ref().filter(|(agent, _)| agent == name) {
+                        sink.mute(flag.clone());
+                    }
+                }
+            }
+            if boxed.is_empty() {
+                continue; // housekeeping is this thread and its helpers
+            }
+            if thread.agents.contains(&AgentName::Gateway) {
+                boxed.append(&mut observers);
+            }
+            let is_kill = thread.agents == [AgentName::Kill];
+            let spec = ThreadSpec {
+                name: thread.name.clone(),
+                core: thread.core,
+                idle: idle(thread.idle),
+                fifo: thread.fifo,
+            };
+            let stop = if is_kill { kill_stop.clone() } else { hot_stop.clone() };
+            let handle = Runner::spawn_watched(spec, boxed, clock.clone(), sink, stop, dead.clone())
+                .map_err(|e| what("thread")(e.to_string()))?;
+            if let Some(refused) = &handle.placement().refused {
+                without.push(format!("thread {}: {refused}", thread.name));
+            }
+            if is_kill {
+                kill_handle = Some(handle);
+            } else {
+                hot.push(handle);
+            }
+        }
+        let killer =
+            kill_handle.ok_or(EngineError::Start { what: "topology", why: "no thread for kill".into() })?;
+        Ok(Live {
+            clock,
+            controls,
+            without,
+            assets,
+            dials,
+            segment,
+            instance,
+            control,
+            commander,
+            hot,
+            killer,
+            hot_stop,
+            kill_stop,
+            dead,
+            dialer,
+            snapshots,
+            last,
+        })
+    }
+
+    /// Statistics right now (agents publish about every 50 ms).
+    pub fn stats(&self) -> stats::Snapshot {
+        self.segment.snapshot()
+    }
+
+    /// The kill switch right now.
+    pub fn kill(&self) -> ControlSnapshot {
+        self.control.snapshot()
+    }
+
+    /// Asks the kill thread for a stop.
+    pub fn commander(&self) -> &Commander {
+        &self.commander
+    }
+
+    /// Whether some thread has died by panic.
+    pub fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Acquire)
+    }
+
+    /// What fetching of snapshots has come to.
+    pub fn snapshot_report(&self) -> SnapshotReport {
+        self.snapshots.report()
+    }
+
+    /// The instance directory.
+    pub fn dir(&self) -> &Path {
+        self.instance.dir()
+    }
+
+    /// Stops the threads and collects what is left. A clean stop or a kill should have run before.
+    pub fn stop(self) -> Ended {
+        self.hot_stop.store(true, Ordering::Release);
+        let mut panics = Vec::new();
+        for handle in self.hot {
+            panics.extend(handle.join().err().map(|p| p.to_string()));
+        }
+        // The kill thread outlives the senders: nobody sends unwatched.
+        let kill = self.control.snapshot();
+        self.kill_stop.store(true, Ordering::Release);
+        panics.extend(self.killer.join().err().map(|p| p.to_string()));
+        self.dialer.stop();
+        self.snapshots.stop();
+        let oms = self.last.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
+        Ended { oms, stats: self.segment.snapshot(), kill, panics }
+    }
+}
+
+fn idle(idle: topology::Idle) -> Idle {
+    match idle {
+        topology::Idle::Spin => Idle::Spin,
+        topology::Idle::Pause => Idle::Pause,
+        topology::Idle::Yield => Idle::Yield,
+        topology::Idle::Park { ns } => Idle::Park { ns },
+    }
+}
+
+const _: () = {
+    /// Sinks move to their threads.
+    const fn movable<T: CycleSink>() {}
+    movable::<BeatSink>();
+};
