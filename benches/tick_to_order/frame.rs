@@ -1,0 +1,464 @@
+//! From one decrypted message to an order, signed: the four agents as live, between links that are memory.
+//!
+//! The order side talks to the simulated venue, so that every order is acknowledged, and cancelled by the quoter itself
+//! when the market moves on. The market side is scripted: a ticker that moves away, and when the quote is gone the
+//! ticker that is timed.
+
+use std::collections::VecDeque;
+use std::error::Error;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use agent::{Agent, Clock, Cycle, Invoker};
+use corelane::agents::feed::{SnapshotAnswer, SnapshotSource};
+use corelane::agents::killer::{Handles, KillAgent};
+use corelane::controls::Controls;
+use corelane::demo::market;
+use corelane::engine::{EngineParts, assemble};
+use corelane::meters::{self, BeatSink, Meters};
+use corelane::settings::engine_settings;
+use corelane::wiring::kill_duty;
+use hdrhistogram::Histogram;
+use kill::KillSwitch;
+use net::{AbortHandle, Link, LinkEvent, SendError};
+use stats::StatsSegment;
+use stats::boards::Boards;
+use topology::Config;
+use venue::{Level, Snapshot};
+use venue_binance::sim::{BinanceSim, ConnId, HttpIn, Out, Outbox, SimFaults, SimLimits, SimMarket};
+use venue_binance::{exchange_info_target, parse_exchange_info_full};
+use wire::{InstrumentId, Px, Qty, Ts, VenueId};
+
+/// Best bid of the scripted market, in cents. Far below the simulated venue's crowd: asks sell at once, which
+/// makes the quoter as short as it may be, and bids rest for ever. So each tick leads to exactly one order.
+const BID_CENTS: u64 = 30_000_00;
+/// Update id of the snapshot.
+const SNAPSHOT_ID: u64 = 100;
+/// Turns of agents and venue until a tick must have been dealt with.
+const TURNS_MAX: usize = 1_000;
+
+/// Spans of `ticks` ticks after `warm_up` others: to the order ring, and to the signed bytes.
+pub(crate) fn run(
+    clock: &Clock,
+    warm_up: usize,
+    ticks: usize,
+) -> Result<[Histogram<u64>; 2], Box<dyn Error>> {
+    let state = Scratch(std::env::temp_dir().join(format!("corelane-tick-to-order-{}", std::process::id())));
+    let mut rig = Rig::new(clock.clone(), &state.0)?;
+    rig.open()?;
+    let mut spans = [super::histogram()?, super::histogram()?];
+    for n in 0..warm_up + ticks {
+        let ns = rig.tick(n)?;
+        if n >= warm_up {
+            spans.iter_mut().zip(ns).for_each(|(h, ns)| h.saturating_record(ns.max(1)));
+        }
+    }
+    Ok(spans)
+}
+
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What is left behind is in the temporary directory and says whose it was.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+// ---- links ---------------------------------------------------------------------------------------------------
+
+/// What the script and the market link share.
+#[derive(Default)]
+struct Script {
+    /// [`IDLE`], [`LOAD`] or [`DELIVER`].
+    step: AtomicU8,
+    message: Mutex<String>,
+}
+
+const IDLE: u8 = 0;
+const LOAD: u8 = 1;
+const DELIVER: u8 = 2;
+
+/// Delivers scripted messages: loaded in one poll, which is not timed, delivered in the next.
+struct MarketLink {
+    script: Arc<Script>,
+    up: bool,
+    buffer: Vec<u8>,
+    len: usize,
+}
+
+/// What the venue's side and an order link share.
+#[derive(Default)]
+struct Wire {
+    waiting: AtomicUsize,
+    inward: Mutex<VecDeque<Vec<u8>>>,
+    outward: Mutex<VecDeque<Vec<u8>>>,
+    /// When bytes were handed over last, ns.
+    sent_ns: AtomicU64,
+}
+
+struct OrderLink {
+    wire: Arc<Wire>,
+    clock: Clock,
+    up: bool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // One thread: never contended, and a panic ends the run anyway.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Either kind: the engine has one type of link.
+enum MemLink {
+    Market(MarketLink),
+    Order(OrderLink),
+}
+
+impl Link for MemLink {
+    #[inline]
+    fn poll(&mut self, budget: usize, stamp: &dyn Fn() -> u64, sink: &mut dyn FnMut(LinkEvent<'_>)) -> usize {
+        match self {
+            MemLink::Market(link) => link.poll(stamp, sink),
+            MemLink::Order(link) => link.poll(budget, stamp, sink),
+        }
+    }
+
+    fn send(&mut self, payload: &[u8], last_check: &mut dyn FnMut() -> bool) -> Result<(), SendError> {
+        let MemLink::Order(link) = self else { return Err(SendError::Down) };
+        if !last_check() {
+            return Err(SendError::Withheld);
+        }
+        link.wire.sent_ns.store(link.clock.now().0, Ordering::Relaxed);
+        lock(&link.wire.outward).push_back(payload.to_vec());
+        Ok(())
+    }
+
+    fn unsent_bytes(&mut self) -> Result<usize, io::Error> {
+        Ok(0)
+    }
+
+    fn abort(&mut self) {}
+
+    fn is_up(&self) -> bool {
+        true
+    }
+
+    fn abort_handle(&self) -> Option<AbortHandle> {
+        None
+    }
+}
+
+impl MarketLink {
+    #[inline]
+    fn poll(&mut self, stamp: &dyn Fn() -> u64, sink: &mut dyn FnMut(LinkEvent<'_>)) -> usize {
+        if !self.up {
+            self.up = true;
+            sink(LinkEvent::Up);
+            return 1;
+        }
+        match self.script.step.load(Ordering::Relaxed) {
+            DELIVER => {
+                self.script.step.store(IDLE, Ordering::Relaxed);
+                let ts_visible_ns = stamp();
+                sink(LinkEvent::Message { payload: &mut self.buffer[..self.len], ts_visible_ns });
+                1
+            }
+            LOAD => {
+                self.script.step.store(IDLE, Ordering::Relaxed);
+                let message = lock(&self.script.message);
+                self.len = message.len();
+                self.buffer.clear();
+                self.buffer.extend_from_slice(message.as_bytes());
+                // Readable padding behind the message, as on the real link.
+                self.buffer.resize(self.len + net::ws::PADDING, 0);
+                0
+            }
+            _ => 0,
+        }
+    }
+}
+
+impl OrderLink {
+    #[inline]
+    fn poll(&mut self, budget: usize, stamp: &dyn Fn() -> u64, sink: &mut dyn FnMut(LinkEvent<'_>)) -> usize {
+        if !self.up {
+            self.up = true;
+            sink(LinkEvent::Up);
+            return 1;
+        }
+        let mut events = 0;
+        while events < budget && self.wire.waiting.load(Ordering::Relaxed) > 0 {
+            self.wire.waiting.fetch_sub(1, Ordering::Relaxed);
+            let Some(mut payload) = lock(&self.wire.inward).pop_front() else { break };
+            let len = payload.len();
+            payload.resize(len + net::ws::PADDING, 0);
+            sink(LinkEvent::Message { payload: &mut payload[..len], ts_visible_ns: stamp() });
+            events += 1;
+        }
+        events
+    }
+}
+
+/// One snapshot, given when first asked for.
+struct OneSnapshot {
+    asked: bool,
+    snapshot: Option<Snapshot>,
+}
+
+impl SnapshotSource for OneSnapshot {
+    fn request(&mut self, _: InstrumentId) -> bool {
+        self.asked = true;
+        true
+    }
+
+    fn poll(&mut self) -> Option<SnapshotAnswer> {
+        if self.asked { self.snapshot.take().map(SnapshotAnswer::Ready) } else { None }
+    }
+
+    fn recycle(&mut self, _: Snapshot) {}
+}
+
+/// Stamps between oms and gateway: what the oms has published stands in the order ring.
+struct Mark(Arc<AtomicU64>);
+
+impl Agent for Mark {
+    fn name(&self) -> &str {
+        "mark"
+    }
+
+    fn do_work(&mut self, cycle: &mut Cycle<'_>) -> usize {
+        self.0.store(cycle.now().0, Ordering::Relaxed);
+        0
+    }
+}
+
+// ---- the rig -------------------------------------------------------------------------------------------------
+
+struct Rig {
+    clock: Clock,
+    agents: Invoker<'static, BeatSink>,
+    script: Arc<Script>,
+    wires: [Arc<Wire>; 2],
+    venue: BinanceSim,
+    out: Outbox,
+    mark_ns: Arc<AtomicU64>,
+    update_id: u64,
+    segment: StatsSegment,
+}
+
+impl Rig {
+    fn new(clock: Clock, state_dir: &Path) -> Result<Rig, Box<dyn Error>> {
+        let mut config = Config::parse(market::DEMO_TOML)?;
+        config.strategy.quoter.order_life_min_us = 1;
+        config.strategy.quoter.position_max = config.strategy.quoter.size;
+        // As many as the loop can make: every bucket is looked at, and never empty.
+        config.risk.orders_per_s = 1_000_000;
+        config.risk.orders_burst = 1_000_000;
+        // A busy host stops the thread for longer than any market would.
+        config.risk.intent_age_us_max = 60_000_000;
+        config.risk.market_stale_ms = 60_000;
+        config.kill.stale_beat_ms = 60_000;
+        let mut sim = market::sim_config(&config, 1, &[], SimFaults::default())?;
+        if let SimMarket::Crowd { config, .. } = &mut sim.market {
+            config.actions_per_s = 0.0;
+        }
+        sim.limits = SimLimits {
+            orders_per_10s: 1_000_000_000,
+            orders_per_day: u32::MAX,
+            weight_per_min: u32::MAX,
+            stream_requests_per_s: 5,
+        };
+        let mut venue = BinanceSim::new(sim, clock.now())?;
+        let mut body = exchange_info(&mut venue, clock.now())?;
+        let info = parse_exchange_info_full(&mut body, VenueId(0), &["BTCUSDT"], InstrumentId(0))?;
+        let first = info.instruments.first().ok_or("BTCUSDT is not listed")?;
+        let settings = engine_settings(&config, first, &info.rate_limits, market::credentials()?)?;
+
+        let segment = StatsSegment::heap(&meters::layout(settings.slots))?;
+        let Meters { feed, strategy, oms, gateway, mut sinks } = Meters::take(&segment)?;
+        let duty =
+            kill_duty(KillSwitch::heap(&["gateway"])?, &config, state_dir, Vec::new(), None, clock.now())?;
+        let killer = KillAgent::new(duty, Vec::new(), Vec::new());
+        let script = Arc::new(Script::default());
+        let wires: [Arc<Wire>; 2] = Default::default();
+        let order = |wire: &Arc<Wire>| {
+            MemLink::Order(OrderLink { wire: wire.clone(), clock: clock.clone(), up: false })
+        };
+        let buffer = Vec::with_capacity(4_096);
+        let level = |cents: u64| vec![Level { px: Px(cents as i64 * 1_000_000), qty: Qty(100_000_000) }];
+        let snapshot = Snapshot {
+            instrument: InstrumentId(0),
+            last_id: SNAPSHOT_ID,
+            bids: level(BID_CENTS),
+            asks: level(BID_CENTS + 100),
+        };
+        let parts = EngineParts {
+            market: MemLink::Market(MarketLink { script: script.clone(), up: false, buffer, len: 0 }),
+            primary: order(&wires[0]),
+            standby: order(&wires[1]),
+            snapshots: OneSnapshot { asked: false, snapshot: Some(snapshot) },
+            feed_meters: feed,
+            strategy_meters: strategy,
+            oms_meters: oms,
+            gateway_meters: gateway,
+            boards: Boards::heap(1)?,
+            kill: killer.view(),
+            ack: killer.sender("gateway")?,
+            handles: Handles::default(),
+            controls: Controls::default(),
+            stage: clock.clone(),
+            stage_is_cycle_clock: true,
+        };
+        let built = assemble(&settings, info.instruments, parts)?;
+        for i in 0..2 {
+            venue
+                .open(ConnId(i), &built.order_target, clock.now())
+                .map_err(|status| format!("the venue answers {status}"))?;
+        }
+        let mark_ns = Arc::new(AtomicU64::new(0));
+        let mut sink = BeatSink::default();
+        for name in ["feed", "strategy", "oms"] {
+            sink.add(&mut sinks, name);
+        }
+        let agents: Vec<Box<dyn Agent>> = vec![
+            Box::new(built.feed),
+            Box::new(built.strategy),
+            Box::new(built.oms),
+            Box::new(Mark(mark_ns.clone())),
+            Box::new(built.gateway),
+            Box::new(killer),
+        ];
+        let agents = Invoker::new(agents, clock.clone(), sink);
+        Ok(Rig {
+            clock,
+            agents,
+            script,
+            wires,
+            venue,
+            out: Outbox::new(),
+            mark_ns,
+            update_id: SNAPSHOT_ID,
+            segment,
+        })
+    }
+
+    /// Connections, opening sequence, book; then ticks until the quoter is short and quotes its bid alone.
+    fn open(&mut self) -> Result<(), Box<dyn Error>> {
+        self.agents.start();
+        self.settle()?;
+        self.hear(&depth(SNAPSHOT_ID, BID_CENTS))?;
+        for n in 0..50 {
+            self.come_back(n)?;
+            self.settle()?;
+            if self.venue.fills() > 0 && self.venue.open_orders().len() == 1 {
+                return Ok(());
+            }
+            self.move_away(n)?;
+        }
+        let stats = self.segment.snapshot();
+        let counters: Vec<_> = stats.counters.iter().filter(|c| c.1 > 0).collect();
+        Err(format!("the quoter does not quote one side: {counters:?}").into())
+    }
+
+    /// One timed tick, to the ring and to the signed bytes, ns.
+    fn tick(&mut self, n: usize) -> Result<[u64; 2], Box<dyn Error>> {
+        self.move_away(n)?;
+        if !self.venue.open_orders().is_empty() {
+            return Err(format!("the quote before tick {n} is still open").into());
+        }
+        let (began, sent) = self.come_back(n)?;
+        let ring_ns = self.mark_ns.load(Ordering::Relaxed).saturating_sub(began.0);
+        if sent <= began.0 {
+            return Err(format!("tick {n} led to no order").into());
+        }
+        self.settle()?;
+        Ok([ring_ns, sent - began.0])
+    }
+
+    /// The market leaves: the quote is cancelled, and the venue says so.
+    fn move_away(&mut self, n: usize) -> Result<(), Box<dyn Error>> {
+        let message = self.ticker(BID_CENTS - 500, n);
+        self.hear(&message)
+    }
+
+    /// The market is back: the tick that leads to an order. When it began, and when bytes were handed over, ns.
+    fn come_back(&mut self, n: usize) -> Result<(Ts, u64), Box<dyn Error>> {
+        let message = self.ticker(BID_CENTS + (n as u64 * 7) % 16, n);
+        self.load(&message);
+        self.script.step.store(DELIVER, Ordering::Relaxed);
+        let began = self.clock.now();
+        self.agents.step();
+        Ok((began, self.wires[0].sent_ns.load(Ordering::Relaxed)))
+    }
+
+    fn ticker(&mut self, bid_cents: u64, n: usize) -> String {
+        self.update_id += 1;
+        let ask_cents = bid_cents + 3 + n as u64 % 3;
+        format!(
+            r#"{{"stream":"btcusdt@bookTicker","data":{{"u":{},"s":"BTCUSDT","b":"{}.{:02}000000","B":"{}.78826000","a":"{}.{:02}000000","A":"{}.54698000"}}}}"#,
+            self.update_id,
+            bid_cents / 100,
+            bid_cents % 100,
+            1 + n % 16,
+            ask_cents / 100,
+            ask_cents % 100,
+            16 - n % 16,
+        )
+    }
+
+    fn load(&mut self, message: &str) {
+        lock(&self.script.message).replace_range(.., message);
+        self.script.step.store(LOAD, Ordering::Relaxed);
+        self.agents.step();
+    }
+
+    fn hear(&mut self, message: &str) -> Result<(), Box<dyn Error>> {
+        self.load(message);
+        self.script.step.store(DELIVER, Ordering::Relaxed);
+        self.settle()
+    }
+
+    /// Agents and venue by turns until nobody has anything to say.
+    fn settle(&mut self) -> Result<(), Box<dyn Error>> {
+        for _ in 0..TURNS_MAX {
+            let mut busy = self.agents.step() > 0;
+            for (i, wire) in self.wires.iter().enumerate() {
+                while let Some(payload) = { lock(&wire.outward).pop_front() } {
+                    busy = true;
+                    self.venue.on_text(ConnId(i as u32), &payload, self.clock.now(), &mut self.out);
+                }
+            }
+            for said in self.out.drain(..) {
+                let Out::Text { conn, payload } = said else { return Err("the venue hangs up".into()) };
+                let wire = &self.wires[conn.0 as usize];
+                lock(&wire.inward).push_back(payload);
+                wire.waiting.fetch_add(1, Ordering::Relaxed);
+                busy = true;
+            }
+            if !busy {
+                return Ok(());
+            }
+        }
+        Err(format!("agents and venue do not come to rest in {TURNS_MAX} turns").into())
+    }
+}
+
+fn depth(id: u64, bid_cents: u64) -> String {
+    format!(
+        r#"{{"stream":"btcusdt@depth@100ms","data":{{"e":"depthUpdate","E":1723161255208,"s":"BTCUSDT","U":{id},"u":{id},"b":[["{}.{:02}000000","1.00000000"]],"a":[]}}}}"#,
+        bid_cents / 100,
+        bid_cents % 100
+    )
+}
+
+fn exchange_info(venue: &mut BinanceSim, now: Ts) -> Result<Vec<u8>, Box<dyn Error>> {
+    let mut out = Outbox::new();
+    let target = exchange_info_target(&["BTCUSDT"]);
+    venue.http(HttpIn { method: "GET".into(), target, ..HttpIn::default() }, now, &mut out);
+    match out.pop() {
+        Some(Out::Http { status: 200, body, .. }) => Ok(body),
+        other => Err(format!("exchangeInfo was answered by {other:?}").into()),
+    }
+}
