@@ -110,6 +110,7 @@ fn orders() -> Vec<(GateOrder, GateInputs)> {
                 own_ask_px: Px(ask + 200_000_000),
                 killed: false,
                 trading: true,
+                reduce_only: false,
             };
             (order, inputs)
         })

@@ -91,6 +91,9 @@ pub struct Oms {
     session: bool,
     fault: Halt,
     halt: Halt,
+    mode: Mode,
+    /// The mode has changed, and orders of an earlier one can still trade.
+    withdrawing: bool,
     unknown_open: bool,
     timer: Ts,
     source: u16,
@@ -157,6 +160,8 @@ impl Oms {
             session: false,
             fault: Halt::None,
             halt: Halt::Session,
+            mode: Mode::Normal,
+            withdrawing: false,
             unknown_open: false,
             timer: Ts(0),
             source: 0,
@@ -172,6 +177,16 @@ impl Oms {
     /// Why trading is off.
     pub fn halt(&self) -> Halt {
         self.halt
+    }
+
+    /// Whether orders of an earlier mode can still trade.
+    pub fn is_withdrawing(&self) -> bool {
+        self.withdrawing
+    }
+
+    /// The order table, for listings.
+    pub fn table(&self) -> &OrderTable {
+        &self.table
     }
 
     /// The ledger, for reports.
@@ -261,6 +276,7 @@ impl Oms {
             own_ask_px: exposure.own_ask_px,
             killed: inputs.killed,
             trading: self.halt == Halt::None,
+            reduce_only: self.mode == Mode::Reduce,
         };
         if let Err(reject) = book.gate.check(&order, &gate_inputs) {
             self.counts.gate[reject.index()] += 1;
@@ -585,8 +601,14 @@ impl Oms {
         if self.to_compare {
             self.compare();
         }
+        let entered = inputs.mode != self.mode;
+        if entered {
+            self.on_mode(inputs, port);
+        }
+        self.withdrawing = self.withdrawing && self.open_orders() > 0;
         let halt = self.judge(inputs);
-        if halt != self.halt {
+        if halt != self.halt || entered {
+            // Whoever hears that trading is on hears with it what kind of orders it is for.
             self.halt = halt;
             self.tell_trading(inputs.now, port);
         }
@@ -600,8 +622,14 @@ impl Oms {
             self.fault
         } else if inputs.updates_lost {
             Halt::Updates
-        } else if inputs.mode != Mode::Run {
+        } else if inputs.mode == Mode::Quiesce {
             if self.unknown_open { Halt::UnknownOrder } else { Halt::Quiesce }
+        } else if inputs.mode == Mode::Emergency {
+            Halt::Emergency
+        } else if inputs.mode == Mode::Pause {
+            Halt::Pause
+        } else if self.withdrawing {
+            Halt::Withdrawing
         } else if !self.session {
             Halt::Session
         } else if !self.funded || self.to_compare {
@@ -613,6 +641,19 @@ impl Oms {
         }
     }
 
+    /// The mode has changed: what was asked for under the earlier one is withdrawn, unless everything is allowed now.
+    #[cold]
+    fn on_mode(&mut self, inputs: &OmsInputs, port: &mut impl OmsPort) {
+        self.mode = inputs.mode;
+        self.withdrawing = matches!(inputs.mode, Mode::Pause | Mode::Reduce | Mode::Emergency);
+        if self.withdrawing {
+            for i in 0..self.books.len() {
+                let all = Msg::new(Kind::IntentCancelAll, self.books[i].instrument.id, inputs.now);
+                self.on_cancel_all(&all, inputs.now, port);
+            }
+        }
+    }
+
     #[cold]
     fn tell_trading(&mut self, now: Ts, port: &mut impl OmsPort) {
         for b in &self.books {
@@ -620,7 +661,7 @@ impl Oms {
             let mut msg = Msg::new(Kind::Trading, b.instrument.id, now).flags(flag::END).body([
                 on as i64,
                 self.halt as i64,
-                0,
+                (self.mode == Mode::Reduce) as i64,
                 0,
             ]);
             msg.source = self.source;
@@ -632,6 +673,11 @@ impl Oms {
         for i in 0..self.table.capacity() as u32 {
             let slot = Slot(i);
             let at = self.check_at[i as usize];
+            if at == Ts(0) && self.withdrawing {
+                // A cancel that was refused is no blind repeat: the order has been asked about since.
+                let cause = Msg::new(Kind::IntentCancel, InstrumentId(0), now);
+                self.cancel(slot, &cause, now, port);
+            }
             if at == Ts(0) || at > now {
                 continue;
             }

@@ -28,7 +28,7 @@ use venue_binance::{
 use wire::{InstrumentId, Ts, VenueId};
 
 use crate::agents::housekeeping::{SnapshotQueue, SnapshotReport, SnapshotWorker};
-use crate::agents::killer::{Handles, KillAgent};
+use crate::agents::killer::{Handles, KillAgent, RearmDesk};
 use crate::agents::oms::OmsFinal;
 use crate::controls::Controls;
 use crate::engine::{EngineError, EngineParts, MARKET_LINK, ORDER_LINK, STANDBY_LINK, assemble, in_full};
@@ -98,6 +98,7 @@ pub struct Live {
     instance: Instance,
     control: ControlReader,
     commander: Commander,
+    rearm: RearmDesk,
     hot: Vec<RunnerHandle>,
     killer: RunnerHandle,
     hot_stop: Arc<AtomicBool>,
@@ -357,6 +358,7 @@ impl Live {
         let beats_read = AGENTS[..4].iter().map(|a| segment.beat_reader(a)).collect::<Result<Vec<_>, _>>()?;
         let handles = Handles::default();
         let killer = KillAgent::new(duty, beats_read, vec![handles.clone()]);
+        let rearm = killer.rearm_desk();
         let controls = Controls::default();
         let Meters { feed, strategy, oms, gateway, mut sinks } = Meters::take(&segment)?;
         let parts = EngineParts {
@@ -441,6 +443,7 @@ impl Live {
             instance,
             control,
             commander,
+            rearm,
             hot,
             killer,
             hot_stop,
@@ -465,6 +468,11 @@ impl Live {
     /// Asks the kill thread for a stop.
     pub fn commander(&self) -> &Commander {
         &self.commander
+    }
+
+    /// Where a re-arm is asked for.
+    pub fn rearm_desk(&self) -> &RearmDesk {
+        &self.rearm
     }
 
     /// Whether some thread has died by panic.

@@ -6,12 +6,13 @@ use agent::{Agent, Clock, Cycle, RingId};
 use kill::KillView;
 use orders::AMOUNT_DECIMALS;
 use rings::{Consumer, Producer};
+use rtrb::Producer as Listing;
 use stats::boards::{PositionBoard, PositionWriter};
 use wire::{AssetId, Decimal, Msg, OrderState, Slot, Ts};
 
-use crate::controls::Controls;
+use crate::controls::{ControlWord, Controls, Listed, OpenOrderLine};
 use crate::meters::{OmsLevels, OmsMeters};
-use crate::oms::{Oms, OmsInputs, OmsPort};
+use crate::oms::{Halt, Oms, OmsInputs, OmsPort};
 
 /// Rings and words of the oms agent.
 pub struct OmsPorts {
@@ -150,6 +151,13 @@ pub struct OmsAgent {
     boards: Vec<PositionWriter>,
     kill: KillView,
     controls: Controls,
+    /// What this agent was told, read once a cycle.
+    word: ControlWord,
+    /// The change of mode that was last said to be followed.
+    heard: u32,
+    /// Why trading was off when it was last said.
+    halt: Halt,
+    listing: Option<Listing<Listed>>,
     open_orders: u32,
     last: Arc<Mutex<Option<OmsFinal>>>,
 }
@@ -171,10 +179,45 @@ impl OmsAgent {
             },
             boards: ports.boards,
             kill: ports.kill,
+            word: ControlWord::default(),
+            heard: 0,
+            halt: Halt::None,
+            listing: ports.controls.take_listing_writer(),
             controls: ports.controls,
             open_orders: 0,
             last,
         }
+    }
+
+    #[cold]
+    fn on_word(&mut self, word: ControlWord) {
+        let asked = self.word.listing() != word.listing();
+        self.word = word;
+        if asked {
+            self.list(word.listing());
+        }
+    }
+
+    /// Lists the open orders for whoever asked; one who does not read gets what there is room for, counted.
+    fn list(&mut self, number: u16) {
+        let Some(listing) = &mut self.listing else { return };
+        let mut left_out = 0;
+        for (_, order) in self.oms.table().iter().filter(|(_, order)| order.state.is_open()) {
+            let line = OpenOrderLine {
+                id: order.id,
+                instrument: order.instrument,
+                side: order.side,
+                px: order.px,
+                qty: order.qty,
+                filled: order.filled,
+                state: order.state,
+                ts_new: order.ts_new,
+            };
+            // The last place is for the end.
+            let room = listing.slots() > 1 && listing.push(Listed::Order(line)).is_ok();
+            left_out += !room as u32;
+        }
+        let _ = listing.push(Listed::End { number, left_out });
     }
 
     fn levels(&self) -> OmsLevels {
@@ -249,10 +292,14 @@ impl Agent for OmsAgent {
     }
 
     fn do_work(&mut self, cycle: &mut Cycle<'_>) -> usize {
+        let word = self.controls.word();
+        if word != self.word {
+            self.on_word(word);
+        }
         let inputs = OmsInputs {
             now: cycle.now(),
             killed: self.kill.is_tripped(),
-            mode: self.controls.mode(),
+            mode: word.mode(),
             updates_lost: self.port.updates_lost > 0,
         };
         let (mut markets, mut intents, mut reports) = (0u32, 0u32, 0u32);
@@ -267,6 +314,14 @@ impl Agent for OmsAgent {
             self.oms.on_market(&Msg::from_words(words));
         }
         self.oms.on_cycle(&inputs, &mut self.port);
+        if self.heard != word.change() && !self.oms.is_withdrawing() {
+            self.heard = word.change();
+            self.controls.publish_oms_heard(self.heard);
+        }
+        if self.halt != self.oms.halt() {
+            self.halt = self.oms.halt();
+            self.controls.publish_halt(self.halt);
+        }
         while (intents as usize) < Cycle::LIMIT {
             let Some((_, words)) = self.signals.0.pop() else { break };
             intents += 1;

@@ -24,6 +24,12 @@ pub enum Halt {
     Updates = 8,
     /// With nothing open the venue's balances are not what the ledger expects; a person must reconcile.
     Differs = 9,
+    /// An operator has paused trading.
+    Pause = 10,
+    /// An operator has called an emergency: everything is cancelled.
+    Emergency = 11,
+    /// Orders of before the reduce mode are being withdrawn.
+    Withdrawing = 12,
 }
 
 impl Halt {
@@ -40,7 +46,32 @@ impl Halt {
             Halt::Ledger => "ledger",
             Halt::Updates => "updates_lost",
             Halt::Differs => "balances_differ",
+            Halt::Pause => "pause",
+            Halt::Emergency => "emergency",
+            Halt::Withdrawing => "withdrawing",
         }
+    }
+
+    /// All of them, in the order of their codes.
+    pub const ALL: [Halt; 13] = [
+        Halt::None,
+        Halt::Killed,
+        Halt::Quiesce,
+        Halt::Session,
+        Halt::Balances,
+        Halt::UnknownOrder,
+        Halt::Conflict,
+        Halt::Ledger,
+        Halt::Updates,
+        Halt::Differs,
+        Halt::Pause,
+        Halt::Emergency,
+        Halt::Withdrawing,
+    ];
+
+    /// From its code; what is no code reads as a conflict, which nobody takes for trading.
+    pub fn from_u8(code: u8) -> Halt {
+        Halt::ALL.get(code as usize).copied().unwrap_or(Halt::Conflict)
     }
 }
 

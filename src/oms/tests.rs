@@ -105,7 +105,7 @@ impl Bench {
     /// Session down, nothing known.
     fn cold() -> Bench {
         let oms = Oms::new(vec![(instrument(), gate())], 2, 8).expect("an oms");
-        Bench { oms, said: Said::default(), now: NOW, mode: Mode::Run, killed: false, updates_lost: false }
+        Bench { oms, said: Said::default(), now: NOW, mode: Mode::Normal, killed: false, updates_lost: false }
     }
 
     /// In sync, funded, trading.

@@ -58,6 +58,8 @@ pub struct GateInputs {
     pub killed: bool,
     /// Trading is allowed.
     pub trading: bool,
+    /// Only orders that bring the position nearer to zero are allowed.
+    pub reduce_only: bool,
 }
 
 /// Gate of one instrument of one account. Some 25 ns for an order that passes (`benches/gate.rs`).
@@ -147,6 +149,9 @@ impl Gate {
         self.check_state(order, at)?;
         self.check_rules(order)?;
         self.check_limits(order, at)?;
+        if at.reduce_only {
+            check_reduces(order, at)?;
+        }
         check_collar(&self.limits, order, &at.top)?;
         check_self_match(order, at)?;
         if !self.rate.take(at.now) {
@@ -294,6 +299,24 @@ fn check_collar(limits: &Limits, order: &GateOrder, top: &Top) -> Result<(), Rej
         return Err(Reject::CollarTouch { px: order.px.0, max_bps: s.collar_touch_bps });
     }
     Ok(())
+}
+
+/// Does it bring the position nearer to zero, and not past it, with every open order of its side filled before?
+#[cold]
+fn check_reduces(order: &GateOrder, at: &GateInputs) -> Result<(), Reject> {
+    // Sums of three i64 in i128 cannot wrap.
+    let (position, qty) = (at.position as i128, order.qty.0 as i128);
+    let (after, reduces) = match order.side {
+        Side::Buy => {
+            let after = position + at.open_buy_qty as i128 + qty;
+            (after, after <= 0)
+        }
+        Side::Sell => {
+            let after = position - at.open_sell_qty as i128 - qty;
+            (after, after >= 0)
+        }
+    };
+    if reduces { Ok(()) } else { Err(Reject::ReduceOnly { position: after }) }
 }
 
 /// Could it meet an own order?

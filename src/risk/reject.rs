@@ -151,11 +151,16 @@ pub enum Reject {
         /// The value.
         value: i64,
     },
+    /// Only orders that reduce the position are allowed, and this one could open or turn it.
+    ReduceOnly {
+        /// The position if every open order of this side filled, this one included, signed.
+        position: i128,
+    },
 }
 
 impl Reject {
     /// Every [`Reject::name`], in the order of [`Reject::index`].
-    pub const NAMES: [&'static str; 23] = [
+    pub const NAMES: [&'static str; 24] = [
         "killed",
         "trading_off",
         "instrument_off",
@@ -179,6 +184,7 @@ impl Reject {
         "self_match",
         "rate",
         "input",
+        "reduce_only",
     ];
 
     /// Position of this reason in [`Reject::NAMES`]; the reason code in messages and counters.
@@ -208,6 +214,7 @@ impl Reject {
             Reject::SelfMatch { .. } => 20,
             Reject::Rate { .. } => 21,
             Reject::Input { .. } => 22,
+            Reject::ReduceOnly { .. } => 23,
         }
     }
 
@@ -244,6 +251,7 @@ impl Reject {
             Reject::SelfMatch { px, own_px } => (px as i128, own_px as i128),
             Reject::Rate { rate_per_s, burst } => (rate_per_s as i128, burst as i128),
             Reject::Input { value } => (value as i128, 0),
+            Reject::ReduceOnly { position } => (position, 0),
         }
     }
 }

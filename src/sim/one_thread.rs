@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use agent::{Agent, Clock, Invoker, VirtualClock};
-use kill::{Commander, ControlReader, ControlSnapshot, KillDuty};
+use kill::{Commander, ControlReader, ControlSnapshot, KillDuty, RearmError};
 use stats::boards::Boards;
 use stats::{StatsReader, StatsSegment};
 use topology::Config;
@@ -15,7 +15,7 @@ use wire::{InstrumentId, Ts, VenueId};
 use super::snapshots::MemSnapshots;
 use super::wires::{Turn, WireSettings, Wires};
 use crate::agents::feed::SnapshotAnswer;
-use crate::agents::killer::{Handles, KillAgent};
+use crate::agents::killer::{Handles, KillAgent, RearmDesk};
 use crate::agents::oms::OmsFinal;
 use crate::controls::{Controls, StopState};
 use crate::engine::{EngineError, EngineParts, MARKET_LINK, ORDER_LINK, STANDBY_LINK, assemble};
@@ -104,6 +104,7 @@ pub struct OneThread {
     kill: kill::KillView,
     kill_reader: ControlReader,
     commander: Commander,
+    rearm: RearmDesk,
     last: Arc<Mutex<Option<OmsFinal>>>,
     out: Outbox,
     start: Ts,
@@ -165,6 +166,7 @@ impl OneThread {
         let kill = killer.view();
         let kill_reader = ControlReader::over(killer.duty().switch().words());
         let commander = killer.duty().switch().commander();
+        let rearm = killer.rearm_desk();
         let last = built.last.clone();
         let mut sink = BeatSink::default();
         for name in ["kill", "feed", "strategy", "oms", "gateway"] {
@@ -193,6 +195,7 @@ impl OneThread {
             kill,
             kill_reader,
             commander,
+            rearm,
             last,
             out,
             start: setup.start,
@@ -227,6 +230,21 @@ impl OneThread {
     /// Asks for a stop as an operator would: the kill agent sees it in its next cycle.
     pub fn command_stop(&self) {
         self.commander.stop(self.clock.now(), false);
+    }
+
+    /// Re-arms the trip of this id as an operator would, carried out by the kill agent in its next cycle; the gateway
+    /// then goes through the opening of a session again.
+    ///
+    /// # Errors
+    /// What the kill agent says is not so; nothing has changed then.
+    pub fn rearm(&mut self, trip_id: &str, uid: u32) -> Result<(), RearmError> {
+        self.rearm.ask(trip_id, uid);
+        self.invoker.step();
+        let answer = self.rearm.answer().unwrap_or(Err(RearmError::NotShut));
+        if answer.is_ok() {
+            self.killed_stop = false;
+        }
+        answer
     }
 
     /// Ends trading now, as if its time were up: the clean stop follows.

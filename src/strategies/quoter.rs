@@ -38,6 +38,8 @@ pub struct Quoter {
     top: Top,
     book_state: BookState,
     trading: bool,
+    /// Only quotes that reduce the position are wanted.
+    reduce_only: bool,
     stopped: bool,
     position: i64,
     now: Ts,
@@ -66,6 +68,7 @@ impl Quoter {
             top: Top::default(),
             book_state: BookState::Down,
             trading: false,
+            reduce_only: false,
             stopped: false,
             position: 0,
             now: Ts(0),
@@ -105,7 +108,7 @@ impl Quoter {
         }
         let room = |side: Side| {
             let after = side.sign() as i128 * self.position as i128 + s.size as i128;
-            after <= s.position_max as i128
+            after <= s.position_max as i128 && (!self.reduce_only || after <= 0)
         };
         Wanted {
             bid_px: self.allowed(bid).filter(|_| room(Side::Buy)),
@@ -236,7 +239,10 @@ impl Strategy for Quoter {
                     quote.on_fill(Qty(m.body[1]));
                 }
             }
-            Some(Kind::Trading) => self.trading = m.body[0] == 1,
+            Some(Kind::Trading) => {
+                self.trading = m.body[0] == 1;
+                self.reduce_only = m.body[2] == 1;
+            }
             _ => return,
         }
         self.evaluate(false, out);

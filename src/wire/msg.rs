@@ -96,7 +96,7 @@ pub enum Kind {
     Order = 72,
     /// oms → strategy: own fill: px, qty, order id, position after it (base mantissa). Flags SELL, MAKER.
     OwnFill = 73,
-    /// oms → strategy: trading allowed changed: 1/0, reason code, 0, 0.
+    /// oms → strategy: trading allowed changed: 1/0, reason code, 1 = only orders that reduce the position / 0, 0.
     Trading = 74,
 }
 

@@ -23,7 +23,7 @@ use venue::{CancelOrder, ClientOrderId, NewOrder, OrderSession, QueryKind};
 use wire::{InstrumentId, Kind, Msg, NotSent, Slot, Ts, flag};
 
 use crate::agents::killer::Handles;
-use crate::controls::{Controls, Mode, StopState};
+use crate::controls::{ControlWord, Controls, GatewayHeard, Mode, StopState};
 use crate::meters::GatewayMeters;
 use crate::order_hash::OrderHash;
 
@@ -115,6 +115,10 @@ pub struct Gateway<L, O> {
     traded: bool,
     /// The clean stop has begun: from here on no order leaves.
     quiescing: bool,
+    /// What this gateway was told, read once a cycle.
+    word: ControlWord,
+    /// The cancel-all that the stop under way answers.
+    cancel_all: Option<u16>,
     /// An order was sent in an earlier cycle and its bytes have not been confirmed as gone.
     unconfirmed: bool,
     last_cause: u32,
@@ -154,6 +158,8 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
             trading: false,
             traded: false,
             quiescing: false,
+            word: ControlWord::default(),
+            cancel_all: None,
             unconfirmed: false,
             last_cause: u32::MAX,
             out: Vec::with_capacity(4096),
@@ -191,6 +197,47 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
         self.ack.acknowledge(epoch, cycle.stamp(), cycle.number(), self.desk.counts.orders_sent);
         if !stopped_before {
             self.start_stop(now);
+        }
+    }
+
+    /// A person has re-armed. What was allowed under an earlier epoch is void: this gateway starts as at the opening
+    /// of a session, with everything cancelled, listed and compared before an order may leave.
+    #[cold]
+    fn on_rearm(&mut self, epoch: u64, cycle: &Cycle<'_>) {
+        let tripped = epoch.wrapping_sub(1);
+        if self.stopped_epoch != tripped {
+            // It was cut off while it hung, and wakes up only now.
+            self.on_trip(tripped, cycle);
+        }
+        let now = cycle.stamp();
+        self.armed_epoch = epoch;
+        self.desk.tripped = false;
+        self.trading = false;
+        self.controls.publish_session(false);
+        self.desk.session(false, false, now);
+        self.desk.stop = None;
+        if self.primary.ready && !self.primary.poisoned && !self.quiescing {
+            self.start_stop(now);
+        } // Otherwise the opening sequence begins when the first connection is ready.
+    }
+
+    /// What this gateway is told has changed. From this cycle on no order leaves that the new mode forbids.
+    #[cold]
+    fn on_word(&mut self, word: ControlWord, now: Ts) {
+        let before = std::mem::replace(&mut self.word, word);
+        let entered = before.change() != word.change();
+        let emergency = |word: ControlWord| word.mode() == Mode::Emergency;
+        let asked = before.cancel_all() != word.cancel_all();
+        if asked {
+            self.cancel_all = Some(word.cancel_all());
+        }
+        // Leaving an emergency is the opening of a session again.
+        if (asked || entered && (emergency(word) || emergency(before))) && !self.quiescing {
+            self.distrust(now);
+        }
+        if entered {
+            let heard = GatewayHeard { change: word.change(), orders_sent: self.desk.counts.orders_sent };
+            self.controls.publish_heard(heard);
         }
     }
 
@@ -250,8 +297,16 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
             Outcome::Confirmed => StopState::Confirmed,
             Outcome::TimedOut => StopState::TimedOut,
         });
+        if let Some(number) = self.cancel_all.take() {
+            self.controls.publish_cancel_all(number, self.controls.stop());
+        }
         match outcome {
-            Outcome::Confirmed if !self.desk.tripped && self.controls.mode() == Mode::Run => {
+            Outcome::Confirmed
+                if !self.desk.tripped
+                    && use_primary
+                    && !self.quiescing
+                    && !matches!(self.word.mode(), Mode::Emergency | Mode::Quiesce) =>
+            {
                 self.trading = true;
                 self.traded = true;
                 self.desk.session(true, true, now);
@@ -498,7 +553,7 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
             Err(Shut::KillBeat { .. }) => return Err(NotSent::Unsafe),
             Ok(()) => {}
         }
-        if !self.trading || self.controls.mode() != Mode::Run {
+        if !self.trading || !self.word.mode().takes_orders() {
             return Err(NotSent::NoSession);
         }
         if now.since_ns(msg.ts_recv()) > msg.ttl_us() as u64 * 1_000 {
@@ -588,9 +643,17 @@ impl<L: Link, O: OrderSession> Agent for Gateway<L, O> {
     fn do_work(&mut self, cycle: &mut Cycle<'_>) -> usize {
         let epoch = self.kill.epoch();
         if epoch != self.armed_epoch && epoch != self.stopped_epoch {
-            self.on_trip(epoch, cycle);
+            if kill::is_tripped(epoch) {
+                self.on_trip(epoch, cycle);
+            } else {
+                self.on_rearm(epoch, cycle);
+            }
         }
-        if !self.quiescing && self.controls.mode() == Mode::Quiesce && self.orders.is_empty() {
+        let word = self.controls.word();
+        if word != self.word {
+            self.on_word(word, cycle.now());
+        }
+        if !self.quiescing && word.mode() == Mode::Quiesce && self.orders.is_empty() {
             self.on_quiesce(cycle.now());
         }
         // Orders first: what the sockets bring can wait the microseconds that an order must not.

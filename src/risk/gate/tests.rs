@@ -76,6 +76,7 @@ fn inputs() -> GateInputs {
         own_ask_px: Px(0),
         killed: false,
         trading: true,
+        reduce_only: false,
     }
 }
 
@@ -116,6 +117,30 @@ fn state_blocks() {
     }
     let at = GateInputs { open_sell_qty: -1, ..inputs() };
     assert_eq!(check(order(), at), Err(Reject::Input { value: -1 }));
+}
+
+#[test]
+fn reduce_only_lets_the_position_come_to_zero_and_not_past_it() {
+    let buy = |qty| GateOrder { qty: Qty(qty), ..order() };
+    let sell = |qty| GateOrder { side: Side::Sell, ..buy(qty) };
+    let at = |position, open_buy_qty, open_sell_qty| GateInputs {
+        position,
+        open_buy_qty,
+        open_sell_qty,
+        reduce_only: true,
+        ..inputs()
+    };
+    assert_eq!(check(buy(100), at(-100, 0, 0)), Ok(()));
+    assert_eq!(check(buy(100), at(-95, 0, 0)), Err(Reject::ReduceOnly { position: 5 }));
+    assert_eq!(check(buy(100), at(-200, 100, 0)), Ok(()), "with what is in flight it comes to zero");
+    assert_eq!(check(buy(100), at(-200, 105, 0)), Err(Reject::ReduceOnly { position: 5 }));
+    assert_eq!(check(sell(100), at(100, 0, 0)), Ok(()));
+    assert_eq!(check(sell(100), at(100, 0, 5)), Err(Reject::ReduceOnly { position: -5 }));
+    for flat in [buy(100), sell(100)] {
+        assert!(matches!(check(flat, at(0, 0, 0)), Err(Reject::ReduceOnly { .. })));
+    }
+    assert!(matches!(check(buy(100), at(100, 0, 0)), Err(Reject::ReduceOnly { .. })));
+    assert!(matches!(check(sell(100), at(-100, 0, 0)), Err(Reject::ReduceOnly { .. })));
 }
 
 #[test]
@@ -314,8 +339,8 @@ fn names_and_indices_agree() {
     let names: std::collections::HashSet<_> = Reject::NAMES.iter().collect();
     assert_eq!(names.len(), Reject::NAMES.len());
     assert_eq!((Reject::Killed.index(), Reject::Killed.name()), (0, "killed"));
-    let last = Reject::Input { value: -3 };
-    assert_eq!((last.index(), last.name()), (Reject::NAMES.len() - 1, "input"));
+    let last = Reject::ReduceOnly { position: -3 };
+    assert_eq!((last.index(), last.name()), (Reject::NAMES.len() - 1, "reduce_only"));
     let tick = Reject::Tick { px: 15, tick: 10 };
     assert_eq!(tick.to_string(), "tick: value 15, limit 10");
     assert_eq!(tick.value_and_limit(), (15, 10));
@@ -424,6 +449,7 @@ fn what_passes_violates_nothing() {
             own_ask_px: Px(rng.near(10_100, 100, 10).max(0)),
             killed: rng.next(50) == 0,
             trading: rng.next(50) != 0,
+            reduce_only: rng.next(8) == 0,
         };
         match g.check(&o, &at) {
             Ok(()) => {
