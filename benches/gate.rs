@@ -19,7 +19,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use hdrhistogram::Histogram;
 use orders::{OrderEntry, OrderTable};
 use risk::{Gate, GateInputs, GateOrder, Limits, LimitsSpec, Top};
-use wire::{AssetId, BookState, Instrument, InstrumentId, OrderId, Px, Qty, Side, Ts, VenueId};
+use wire::{AssetId, BookState, Instrument, InstrumentId, OrderId, OrderType, Px, Qty, Side, Ts, VenueId};
 
 /// Orders prepared and judged by turns, so that no branch is learnt by heart.
 const ORDERS: usize = 1024;
@@ -44,6 +44,9 @@ fn instrument() -> Instrument {
         qty_max: Qty(900_000_000_000),
         notional_min: 5 * 10i128.pow(16),
         open_orders_max: 200,
+        market_qty: Default::default(),
+        band_buy: Default::default(),
+        band_sell: Default::default(),
         trading: true,
     }
 }
@@ -87,8 +90,8 @@ fn orders() -> Vec<(GateOrder, GateInputs)> {
                 side,
                 px: Px(px),
                 qty: Qty((10 + next(1_000)) * 1_000 + 100_000),
-                market: false,
-                ioc: next(2) == 0,
+                kind: if next(2) == 0 { OrderType::Ioc } else { OrderType::Limit },
+                stop_px: Px(0),
                 ts_intent: Ts(now.0 - next(400_000) as u64),
                 ttl_us: 1_000,
             };
@@ -175,8 +178,7 @@ fn bench(c: &mut Criterion) {
                 side: Side::Buy,
                 px: Px(100),
                 qty: Qty(10),
-                market: false,
-                ioc: false,
+                kind: OrderType::Limit,
                 now: Ts(id),
             };
             let slot = table.insert(black_box(&entry)).expect("each order is released");

@@ -16,7 +16,7 @@ use std::hint::black_box;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use venue::{CancelOrder, ClientOrderId, FeedSession, MarketEvent, NewOrder, OrderSession};
 use venue_binance::{BinanceFeed, BinanceOrders, Credentials};
-use wire::{AssetId, Instrument, InstrumentId, Px, Qty, Side, Slot, Ts, VenueId};
+use wire::{AssetId, Instrument, InstrumentId, OrderType, Px, Qty, Side, Slot, Ts, VenueId};
 
 fn btcusdt() -> Instrument {
     Instrument {
@@ -38,6 +38,9 @@ fn btcusdt() -> Instrument {
         qty_max: Qty(0),
         notional_min: 0,
         open_orders_max: 200,
+        market_qty: Default::default(),
+        band_buy: Default::default(),
+        band_sell: Default::default(),
         trading: true,
     }
 }
@@ -114,8 +117,8 @@ fn write(c: &mut Criterion) {
         side: Side::Buy,
         px: Px(6_183_763_000_000),
         qty: Qty(1_000_000),
-        market: false,
-        ioc: false,
+        kind: OrderType::Limit,
+        stop_px: Px(0),
     };
     let cancel = CancelOrder { instrument: InstrumentId(0), id, venue_order_id: 12_569_099_453 };
     let mut out = Vec::with_capacity(1024);

@@ -252,14 +252,18 @@ impl Oms {
             self.counts.refused_other += 1;
             return;
         };
+        let Some(kind) = msg.order_type() else {
+            self.counts.refused_other += 1;
+            return refuse(msg, reason::TABLE, inputs.now, port);
+        };
         let (px, qty) = (Px(msg.body[0]), Qty(msg.body[1]));
         let exposure = self.table.exposure(book.instrument.id);
         let order = GateOrder {
             side: msg.side(),
             px,
             qty,
-            market: msg.has(flag::MARKET),
-            ioc: msg.has(flag::IOC),
+            kind,
+            stop_px: Px(0),
             ts_intent: msg.ts_recv(),
             ttl_us: msg.ttl_us(),
         };
@@ -288,8 +292,7 @@ impl Oms {
             side: msg.side(),
             px,
             qty,
-            market: order.market,
-            ioc: order.ioc,
+            kind,
             now: inputs.now,
         };
         let slot = match self.table.insert(&entry) {

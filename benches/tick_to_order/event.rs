@@ -49,6 +49,9 @@ pub(crate) fn instrument() -> Instrument {
         qty_max: Qty(900_000_000_000),
         notional_min: 5 * 10i128.pow(16),
         open_orders_max: 200,
+        market_qty: Default::default(),
+        band_buy: Default::default(),
+        band_sell: Default::default(),
         trading: true,
     }
 }

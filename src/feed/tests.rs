@@ -95,6 +95,9 @@ fn made() -> Made {
         qty_max: Qty(0),
         notional_min: 0,
         open_orders_max: 0,
+        market_qty: Default::default(),
+        band_buy: Default::default(),
+        band_sell: Default::default(),
         trading: true,
     };
     Made { instruments: vec![instrument] }

@@ -70,6 +70,9 @@ fn instrument() -> Instrument {
         qty_max: Qty(100_000),
         notional_min: 500_000,
         open_orders_max: 200,
+        market_qty: Default::default(),
+        band_buy: Default::default(),
+        band_sell: Default::default(),
         trading: true,
     }
 }

@@ -26,7 +26,7 @@
 //!   order (a query that found nothing, a refusal to send): then the order lives after all, and reopens.
 //! - **Reports that contradict** each other make the order `Unknown`: open risk until a query resolves it.
 
-use wire::{InstrumentId, OrderId, OrderState, Px, Qty, QueryStatus, Side, Ts};
+use wire::{InstrumentId, OrderId, OrderState, OrderType, Px, Qty, QueryStatus, Side, Ts};
 
 use crate::fills::{Cover, Covered};
 
@@ -43,10 +43,8 @@ pub struct OrderEntry {
     pub px: Px,
     /// Quantity, positive.
     pub qty: Qty,
-    /// Market order.
-    pub market: bool,
-    /// Immediate or cancel.
-    pub ioc: bool,
+    /// How it trades.
+    pub kind: OrderType,
     /// When it was entered.
     pub now: Ts,
 }
@@ -109,10 +107,8 @@ pub struct Order {
     pub px: Px,
     /// Ordered quantity.
     pub qty: Qty,
-    /// Market order.
-    pub market: bool,
-    /// Immediate or cancel.
-    pub ioc: bool,
+    /// How it trades.
+    pub kind: OrderType,
     /// State as in the module's picture.
     pub state: OrderState,
     /// How many orders used this slot before.
@@ -152,8 +148,7 @@ impl Order {
             side: order.side,
             px: order.px,
             qty: order.qty,
-            market: order.market,
-            ioc: order.ioc,
+            kind: order.kind,
             state: OrderState::Pending,
             generation,
             venue_order_id: 0,
@@ -187,10 +182,10 @@ impl Order {
         !self.state.is_open()
     }
 
-    /// Neither market nor immediate: it can rest in the book and meet our own order on the other side.
+    /// It can rest and meet our own order on the other side: see [`OrderType::can_rest`].
     #[inline]
     pub fn can_rest(&self) -> bool {
-        !self.market && !self.ioc
+        self.kind.can_rest()
     }
 
     /// Average price of the executions weighted by quantity, price mantissa rounded down; `None` before the

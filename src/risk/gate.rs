@@ -4,7 +4,7 @@
 mod tests;
 
 use book::Top;
-use wire::{BookState, Instrument, Px, Qty, Side, Ts};
+use wire::{BookState, Instrument, OrderType, Px, Qty, Side, Ts};
 
 use crate::{LimitError, Limits, Reject, TokenBucket};
 
@@ -21,10 +21,10 @@ pub struct GateOrder {
     pub px: Px,
     /// Quantity.
     pub qty: Qty,
-    /// Market order: the price is only assumed, so the venue's price steps do not apply to it.
-    pub market: bool,
-    /// Immediate or cancel. Changes no check: such an order can still fill whole.
-    pub ioc: bool,
+    /// How it trades.
+    pub kind: OrderType,
+    /// Price at which the market wakes it, zero for kinds that do not wait.
+    pub stop_px: Px,
     /// Receive time of what caused the intent.
     pub ts_intent: Ts,
     /// Its time to live from `ts_intent`, µs. Zero = none was given, and is refused.
@@ -203,7 +203,7 @@ impl Gate {
     fn check_rules(&self, order: &GateOrder) -> Result<(), Reject> {
         let r = &self.rules;
         let (px, qty) = (order.px.0, order.qty.0);
-        if order.market {
+        if order.kind.is_market() {
             if px <= 0 {
                 return Err(Reject::PxRange { px, bound: 1 });
             }

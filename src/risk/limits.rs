@@ -244,6 +244,9 @@ mod tests {
             qty_max: Qty(0),
             notional_min: 1_000,
             open_orders_max: 0,
+            market_qty: Default::default(),
+            band_buy: Default::default(),
+            band_sell: Default::default(),
             trading: true,
         };
         let limits = Limits::new(spec()).expect("sound limits");

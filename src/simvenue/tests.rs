@@ -51,6 +51,9 @@ fn instrument() -> Instrument {
         qty_max: Qty(900_000_000),
         notional_min: 0,
         open_orders_max: 0,
+        market_qty: Default::default(),
+        band_buy: Default::default(),
+        band_sell: Default::default(),
         trading: true,
     }
 }

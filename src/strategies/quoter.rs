@@ -21,7 +21,7 @@ mod tests;
 
 use book::{Top, microprice};
 use strategy::{Intents, NewIntent, Strategy};
-use wire::{BookState, Instrument, Kind, Msg, OrderId, OrderState, Px, Qty, Side, Ts};
+use wire::{BookState, Instrument, Kind, Msg, OrderId, OrderState, OrderType, Px, Qty, Side, Ts};
 
 pub use params::{ParamError, QuoterParams, QuoterSpec};
 use quote::Quote;
@@ -177,7 +177,14 @@ impl Quoter {
 
     fn place(&mut self, side: Side, px: Px, out: &mut Intents) {
         let qty = Qty(self.params.spec().size);
-        let order = NewIntent { instrument: self.instrument.id, side, px, qty, market: false, ioc: false };
+        let order = NewIntent {
+            instrument: self.instrument.id,
+            side,
+            px,
+            qty,
+            kind: OrderType::Limit,
+            stop_px: Px(0),
+        };
         // Refused only when the buffer is full: the next event tries again.
         if let Ok(id) = out.new_order(&order) {
             self.quotes[side as usize].on_placed(id, px, qty, self.now);

@@ -1,6 +1,6 @@
 //! The buffer in which a strategy writes its intents.
 
-use wire::{InstrumentId, Kind, Msg, OrderId, Px, Qty, Side, Ts, flag};
+use wire::{InstrumentId, Kind, Msg, OrderId, OrderType, Px, Qty, Side, Ts, flag};
 
 /// Most intents that one event can lead to.
 pub const INTENTS_MAX: usize = 16;
@@ -19,10 +19,10 @@ pub struct NewIntent {
     pub px: Px,
     /// Quantity.
     pub qty: Qty,
-    /// Market order.
-    pub market: bool,
-    /// Immediate or cancel.
-    pub ioc: bool,
+    /// How it trades.
+    pub kind: OrderType,
+    /// Price at which the market wakes it, zero for kinds that do not wait.
+    pub stop_px: Px,
 }
 
 /// Why an intent was not taken. Nothing was written and no id was used.
@@ -57,12 +57,13 @@ pub enum IntentError {
 /// ```
 /// # use corelane_strategy as strategy;
 /// use strategy::{Intents, NewIntent};
-/// use wire::{InstrumentId, Px, Qty, Side, Ts};
+/// use wire::{InstrumentId, OrderType, Px, Qty, Side, Ts};
 ///
 /// let mut out = Intents::new(7, 500);
 /// out.begin(41, Ts(1_000));
 /// let order = NewIntent {
-///     instrument: InstrumentId(0), side: Side::Buy, px: Px(100), qty: Qty(5), market: false, ioc: false,
+///     instrument: InstrumentId(0), side: Side::Buy, px: Px(100), qty: Qty(5), kind: OrderType::Limit,
+///     stop_px: Px(0),
 /// };
 /// let id = out.new_order(&order)?;
 /// assert_eq!(id.0, 7 << 48 | 1);
@@ -129,16 +130,8 @@ impl Intents {
             return Err(IntentError::IdsUsedUp { source_id: self.source });
         }
         let id = OrderId((self.source as u64) << COUNTER_BITS | counter);
-        let mut flags = 0;
-        if order.side == Side::Sell {
-            flags |= flag::SELL;
-        }
-        if order.market {
-            flags |= flag::MARKET;
-        }
-        if order.ioc {
-            flags |= flag::IOC;
-        }
+        let side = if order.side == Side::Sell { flag::SELL } else { 0 };
+        let flags = side | (order.kind as u8) << 1;
         self.push(Kind::IntentNew, order.instrument, flags, [order.px.0, order.qty.0, id.0 as i64])?;
         self.issued = counter;
         Ok(id)
@@ -237,8 +230,8 @@ mod tests {
             side: Side::Sell,
             px: Px(10),
             qty: Qty(20),
-            market: false,
-            ioc: true,
+            kind: OrderType::Ioc,
+            stop_px: Px(0),
         }
     }
 
@@ -256,7 +249,7 @@ mod tests {
             (new.kind(), new.instrument(), new.source),
             (Some(Kind::IntentNew), InstrumentId(3), 0xffff)
         );
-        assert_eq!((new.flags, new.ts_recv()), (flag::SELL | flag::IOC, Ts(99)));
+        assert_eq!((new.flags, new.ts_recv()), (flag::SELL | (OrderType::Ioc as u8) << 1, Ts(99)));
         assert_eq!((new.body[0], new.body[1], new.body[2] as u64), (10, 20, id.0));
         assert_eq!((new.cause(), new.ttl_us()), (2, 250));
         assert_eq!((cancel.kind(), cancel.body[2] as u64), (Some(Kind::IntentCancel), id.0));

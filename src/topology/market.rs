@@ -193,6 +193,9 @@ impl Instrument {
             qty_max: Qty(mantissa(f.qty_max, f.qty_decimals)?),
             notional_min: wide_mantissa(f.notional_min, notional_decimals)?,
             open_orders_max: 0,
+            market_qty: Default::default(),
+            band_buy: Default::default(),
+            band_sell: Default::default(),
             trading: true,
         })
     }

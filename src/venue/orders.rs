@@ -1,6 +1,6 @@
 //! Order entry and account of one venue connection.
 
-use wire::{AssetId, InstrumentId, Px, Qty, QueryStatus, Side, Slot, Ts};
+use wire::{AssetId, InstrumentId, OrderType, Px, Qty, QueryStatus, Side, Slot, Ts};
 
 /// The client order id that the gateway stamps: `C` + cycle (10 hex) + `-` + monotonic time in ns (15 hex) +
 /// `-` + slot (4 hex), 32 bytes of `[0-9A-Za-z-]`. It is the order's identity and idempotency key; the venue's
@@ -92,10 +92,10 @@ pub struct NewOrder {
     pub px: Px,
     /// Quantity.
     pub qty: Qty,
-    /// Market order.
-    pub market: bool,
-    /// Immediate or cancel (limit orders).
-    pub ioc: bool,
+    /// How it trades.
+    pub kind: OrderType,
+    /// Price at which the market wakes it, zero for kinds that do not wait.
+    pub stop_px: Px,
 }
 
 /// A cancel on its way out.

@@ -74,8 +74,39 @@ pub struct Instrument {
     pub notional_min: i128,
     /// Most open orders of one account on this instrument.
     pub open_orders_max: u32,
+    /// Quantities of market orders, where the venue is stricter with them; zeros = as for every order.
+    pub market_qty: QtyRule,
+    /// How far the price of a buy may lie from the average price.
+    pub band_buy: PriceBand,
+    /// How far the price of a sell may lie from the average price.
+    pub band_sell: PriceBand,
     /// Whether the venue currently accepts orders for it.
     pub trading: bool,
+}
+
+/// Rule of a quantity. Zero = not checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QtyRule {
+    /// Smallest.
+    pub min: Qty,
+    /// Largest.
+    pub max: Qty,
+    /// Step.
+    pub step: Qty,
+}
+
+/// How far a price may lie from the venue's average price, as factors of it. Zero = not checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PriceBand {
+    /// Lowest price over average price, mantissa at 8 decimals.
+    pub down: i64,
+    /// Highest price over average price, mantissa at 8 decimals.
+    pub up: i64,
+}
+
+impl PriceBand {
+    /// One, as the factors are written.
+    pub const ONE: i64 = 100_000_000;
 }
 
 impl Instrument {

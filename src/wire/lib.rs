@@ -9,10 +9,14 @@
 mod instrument;
 mod msg;
 mod num;
+mod order_type;
 
-pub use instrument::{AccountId, AssetId, Instrument, InstrumentId, OrderId, Slot, VenueId};
+pub use instrument::{
+    AccountId, AssetId, Instrument, InstrumentId, OrderId, PriceBand, QtyRule, Slot, VenueId,
+};
 pub use msg::{BookState, Kind, MSG_WORDS, Msg, NotSent, OrderState, QueryStatus, flag};
 pub use num::{
     DECIMAL_TEXT_MAX, DECIMALS_MAX, Decimal, DecimalError, POW10, Px, Qty, Side, Ts, parse_decimal,
     write_decimal,
 };
+pub use order_type::OrderType;

@@ -13,7 +13,7 @@
 //!
 //! Every bit pattern is a valid `Msg`: an unknown kind is refused by [`Msg::kind`], never undefined.
 
-use crate::{InstrumentId, Ts};
+use crate::{InstrumentId, OrderType, Ts};
 
 /// Number of 64-bit words of a message in a ring slot (the slot's eighth word is the sequence).
 pub const MSG_WORDS: usize = 7;
@@ -24,11 +24,9 @@ pub mod flag {
     pub const END: u8 = 0x80;
     /// Sell side (order, level) or seller was the aggressor (trade).
     pub const SELL: u8 = 0x01;
-    /// Immediate or cancel.
-    pub const IOC: u8 = 0x02;
-    /// Market order: `px` is the worst price the gate may assume, not a limit.
-    pub const MARKET: u8 = 0x04;
-    /// We were the maker of this fill.
+    /// The bits of an intent or order that hold its [`crate::OrderType`].
+    pub const ORDER_TYPE: u8 = 0x0e;
+    /// We were the maker of this fill (fills hold no order kind).
     pub const MAKER: u8 = 0x08;
     /// A market event led to this intent directly: its way counts as tick to trade.
     pub const TICK: u8 = 0x10;
@@ -48,7 +46,7 @@ pub enum Kind {
     /// Book state changed: [`BookState`] as u8, 0, 0, 0.
     BookState = 4,
 
-    /// Strategy wants a new order: px, qty, order id, cause | ttl_us << 32. Flags SELL, IOC, MARKET.
+    /// Strategy wants a new order: px, qty, order id, cause | ttl_us << 32. Flags SELL, ORDER_TYPE.
     IntentNew = 16,
     /// Strategy wants an order gone: 0, 0, order id, cause | ttl_us << 32.
     IntentCancel = 17,
@@ -402,6 +400,19 @@ impl Msg {
         if self.has(flag::SELL) { crate::Side::Sell } else { crate::Side::Buy }
     }
 
+    /// The same with this order kind in its flags.
+    #[inline]
+    pub fn with_order_type(mut self, kind: OrderType) -> Msg {
+        self.flags = self.flags & !flag::ORDER_TYPE | (kind as u8) << 1;
+        self
+    }
+
+    /// The order kind in the flags of an intent or order, `None` when the bits are no kind.
+    #[inline]
+    pub fn order_type(&self) -> Option<OrderType> {
+        OrderType::from_u8((self.flags & flag::ORDER_TYPE) >> 1)
+    }
+
     /// Cause and time to live packed as intents carry them in `body[3]`.
     #[inline]
     pub fn pack_cause(cause: u32, ttl_us: u32) -> i64 {
@@ -491,6 +502,19 @@ mod tests {
             assert_eq!(NotSent::from_u8(r as u8), Some(r));
         }
         assert_eq!(NotSent::from_u8(0), None);
+    }
+
+    #[test]
+    fn order_types_travel_in_flags_and_touch_no_other() {
+        for flags in 0..=u8::MAX {
+            let m = Msg::new(Kind::IntentNew, InstrumentId(1), Ts(5)).flags(flags);
+            for kind in OrderType::ALL {
+                let with = m.with_order_type(kind);
+                assert_eq!(with.order_type(), Some(kind));
+                assert_eq!(with.flags & !flag::ORDER_TYPE, flags & !flag::ORDER_TYPE);
+            }
+        }
+        assert_eq!(Msg::default().flags(flag::ORDER_TYPE).order_type(), None);
     }
 
     #[test]

@@ -482,6 +482,10 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
             self.desk.refuse(slot, why, now);
             return false;
         }
+        let Some(kind) = msg.order_type() else {
+            self.desk.refuse(slot, NotSent::Encode, now);
+            return false;
+        };
         let id =
             ClientOrderId { cycle: cycle.number() & 0xff_ffff_ffff, ts: Ts(now.0 & desk::TS_MASK), slot };
         let order = NewOrder {
@@ -490,8 +494,8 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
             side: msg.side(),
             px: wire::Px(msg.body[0]),
             qty: wire::Qty(msg.body[1]),
-            market: msg.has(flag::MARKET),
-            ioc: msg.has(flag::IOC),
+            kind,
+            stop_px: wire::Px(0),
         };
         let sent = SentOrder { id, venue_order_id: 0, instrument: order.instrument, open: true };
         if !self.desk.open(slot, sent) || self.primary.codec.encode_new(&order, now, &mut self.out).is_err() {

@@ -1,7 +1,7 @@
 //! The ledger against balances computed the plain way.
 
 use super::*;
-use wire::{OrderId, VenueId};
+use wire::{OrderId, OrderType, VenueId};
 
 fn instrument(id: u32, base: u16, quote: u16, px_decimals: u8, qty_decimals: u8) -> Instrument {
     Instrument {
@@ -23,6 +23,9 @@ fn instrument(id: u32, base: u16, quote: u16, px_decimals: u8, qty_decimals: u8)
         qty_max: Qty(0),
         notional_min: 0,
         open_orders_max: 0,
+        market_qty: Default::default(),
+        band_buy: Default::default(),
+        band_sell: Default::default(),
         trading: true,
     }
 }
@@ -173,8 +176,7 @@ fn repeated_reports_move_money_once() {
             side: Side::Buy,
             px: Px(100),
             qty: Qty(30),
-            market: false,
-            ioc: false,
+            kind: OrderType::Limit,
             now: wire::Ts(1),
         })
         .expect("room");

@@ -2,6 +2,7 @@
 
 use super::*;
 use wire::OrderState::*;
+use wire::OrderType;
 
 const BTC: InstrumentId = InstrumentId(0);
 
@@ -23,8 +24,7 @@ fn entry(id: u64, side: Side, px: i64, qty: i64) -> OrderEntry {
         side,
         px: Px(px),
         qty: Qty(qty),
-        market: false,
-        ioc: false,
+        kind: OrderType::Limit,
         now: Ts(1),
     }
 }
@@ -237,7 +237,7 @@ fn own_touch_follows_the_resting_orders() {
     let mut t = OrderTable::with_capacity(8);
     let a = t.insert(&entry(1, Side::Buy, 50, 1)).expect("room");
     let b = t.insert(&entry(2, Side::Buy, 52, 1)).expect("room");
-    let ioc = OrderEntry { ioc: true, ..entry(3, Side::Buy, 99, 1) };
+    let ioc = OrderEntry { kind: OrderType::Ioc, ..entry(3, Side::Buy, 99, 1) };
     t.insert(&ioc).expect("room");
     t.insert(&OrderEntry { instrument: InstrumentId(1), ..entry(4, Side::Sell, 7, 1) }).expect("room");
     let c = t.insert(&entry(5, Side::Sell, 60, 1)).expect("room");
@@ -406,7 +406,7 @@ fn nonsense_never_breaks_the_sums() {
                     let side = if rng.next(2) == 0 { Side::Buy } else { Side::Sell };
                     let order = OrderEntry {
                         instrument: InstrumentId(rng.next(3) as u32),
-                        ioc: rng.next(4) == 0,
+                        kind: OrderType::ALL[rng.next(7) as usize],
                         ..entry(id, side, rng.next(100) as i64, rng.next(101) as i64)
                     };
                     if let Ok(s) = t.insert(&order) {

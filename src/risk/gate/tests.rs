@@ -24,6 +24,9 @@ fn instrument() -> Instrument {
         qty_max: Qty(100_000),
         notional_min: 500_000,
         open_orders_max: 200,
+        market_qty: Default::default(),
+        band_buy: Default::default(),
+        band_sell: Default::default(),
         trading: true,
     }
 }
@@ -55,8 +58,8 @@ fn order() -> GateOrder {
         side: Side::Buy,
         px: Px(10_000),
         qty: Qty(100),
-        market: false,
-        ioc: false,
+        kind: OrderType::Limit,
+        stop_px: Px(0),
         ts_intent: NOW,
         ttl_us: 400,
     }
@@ -87,8 +90,8 @@ fn check(order: GateOrder, at: GateInputs) -> Result<(), Reject> {
 #[test]
 fn a_sound_order_passes() {
     assert_eq!(check(order(), inputs()), Ok(()));
-    assert_eq!(check(GateOrder { side: Side::Sell, ioc: true, ..order() }, inputs()), Ok(()));
-    assert_eq!(check(GateOrder { market: true, ..order() }, inputs()), Ok(()));
+    assert_eq!(check(GateOrder { side: Side::Sell, kind: OrderType::Ioc, ..order() }, inputs()), Ok(()));
+    assert_eq!(check(GateOrder { kind: OrderType::Market, ..order() }, inputs()), Ok(()));
 }
 
 #[test]
@@ -185,9 +188,9 @@ fn venue_rules_at_their_boundaries() {
     assert_eq!(check(qty(101), inputs()), Err(Reject::Lot { qty: 101, lot: 5 }));
     assert_eq!(check(qty(50), inputs()), Ok(()));
     assert_eq!(check(qty(45), inputs()), Err(Reject::NotionalMin { notional: 450_000, min: 500_000 }));
-    let market = GateOrder { market: true, px: Px(10_003), ..order() };
+    let market = GateOrder { kind: OrderType::Market, px: Px(10_003), ..order() };
     assert_eq!(check(market, inputs()), Ok(()), "the assumed price of a market order needs no tick");
-    let market = GateOrder { market: true, px: Px(0), ..order() };
+    let market = GateOrder { kind: OrderType::Market, px: Px(0), ..order() };
     assert_eq!(check(market, inputs()), Err(Reject::PxRange { px: 0, bound: 1 }));
 }
 
@@ -204,7 +207,7 @@ fn a_venue_rule_of_zero_is_not_checked() {
 
 #[test]
 fn size_limits_at_their_boundaries() {
-    let cheap = |qty| GateOrder { qty: Qty(qty), px: Px(9_000), market: true, ..order() };
+    let cheap = |qty| GateOrder { qty: Qty(qty), px: Px(9_000), kind: OrderType::Market, ..order() };
     let at = GateInputs {
         top: Top { bid_px: Px(8_990), bid_qty: Qty(1), ask_px: Px(9_010), ask_qty: Qty(1) },
         ..inputs()
@@ -282,7 +285,7 @@ fn collars_at_their_boundaries() {
     assert_eq!(check(px(Side::Sell, 9_900), inputs()), Ok(()));
     let refused = Reject::CollarTouch { px: 9_890, max_bps: 100 };
     assert_eq!(check(px(Side::Sell, 9_890), inputs()), Err(refused));
-    let market = GateOrder { market: true, ..px(Side::Buy, 10_111) };
+    let market = GateOrder { kind: OrderType::Market, ..px(Side::Buy, 10_111) };
     assert!(matches!(check(market, inputs()), Err(Reject::CollarTouch { .. })), "market orders too");
 }
 
@@ -377,7 +380,7 @@ fn assert_within_limits(o: &GateOrder, at: &GateInputs, s: &LimitsSpec, i: &Inst
     assert!(age(o.ts_intent) <= (o.ttl_us as i128 * 1_000).min(s.intent_age_max_us as i128 * 1_000));
     assert!(age(o.ts_intent) >= -1_000_000);
     assert!(px > 0 && qty > 0);
-    if !o.market {
+    if !o.kind.is_market() {
         assert!(px % i.tick.0 as i128 == 0 && px >= i.px_min.0 as i128 && px <= i.px_max.0 as i128);
     }
     assert!(qty % i.lot.0 as i128 == 0 && qty >= i.qty_min.0 as i128 && qty <= i.qty_max.0 as i128);
@@ -425,8 +428,8 @@ fn what_passes_violates_nothing() {
             side: if rng.next(2) == 0 { Side::Buy } else { Side::Sell },
             px: Px(rng.near(10_000, 700, 10)),
             qty: Qty(rng.near(500, 560, 5)),
-            market: rng.next(4) == 0,
-            ioc: rng.next(4) == 0,
+            kind: [OrderType::Limit, OrderType::Ioc, OrderType::Market][rng.next(3) as usize],
+            stop_px: Px(0),
             ts_intent: time(&mut rng, 450_000),
             ttl_us: [0, 100, 400, u32::MAX][(rng.next(20) as usize).min(3)],
         };

@@ -23,6 +23,9 @@ fn instrument() -> Instrument {
         qty_max: Qty(10_000),
         notional_min: 0,
         open_orders_max: 200,
+        market_qty: Default::default(),
+        band_buy: Default::default(),
+        band_sell: Default::default(),
         trading: true,
     }
 }
@@ -124,7 +127,7 @@ fn quotes_both_sides_rounded_away_from_the_mid() {
     // Microprice 10 013: bid 9 993 → 9 990, ask 10 033 → 10 040.
     let sent = d.top(10_000, 13, 10_020, 7);
     assert_eq!(short(&sent), [(Kind::IntentNew, false, 9_990), (Kind::IntentNew, true, 10_040)]);
-    assert!(sent.iter().all(|m| m.body[1] == 100 && m.flags & (flag::IOC | flag::MARKET) == 0));
+    assert!(sent.iter().all(|m| m.body[1] == 100 && m.order_type() == Some(OrderType::Limit)));
     assert_eq!(sent[0].cause() as u64, d.seq);
     assert!(d.top(10_000, 13, 10_020, 7).is_empty(), "one order a side");
 }

@@ -284,6 +284,9 @@ pub(crate) mod tests {
             qty_max: Qty(900_000_000_000),
             notional_min: 0,
             open_orders_max: 200,
+            market_qty: Default::default(),
+            band_buy: Default::default(),
+            band_sell: Default::default(),
             trading: true,
         }
     }

@@ -1,7 +1,7 @@
 //! `exchangeInfo`: symbols, scales, filters and rate limits (`rest-api.md` and `filters.md`, read 2026-07-21).
 
 use venue::FeedError;
-use wire::{AssetId, Instrument, InstrumentId, POW10, Px, Qty, VenueId};
+use wire::{AssetId, Instrument, InstrumentId, POW10, PriceBand, Px, Qty, QtyRule, VenueId};
 
 use crate::json::{self, JsonReader, Value};
 
@@ -193,6 +193,9 @@ fn instruments(
             qty_max: Qty(qty_max),
             notional_min: rules.notional_min,
             open_orders_max: rules.open_orders_max,
+            market_qty: rules.market_qty,
+            band_buy: rules.band_buy,
+            band_sell: rules.band_sell,
             trading: status == "TRADING",
         });
     }
@@ -217,6 +220,9 @@ struct FilterRules {
     /// Mantissa at twice [`DECIMALS`].
     notional_min: i128,
     open_orders_max: u32,
+    market_qty: QtyRule,
+    band_buy: PriceBand,
+    band_sell: PriceBand,
 }
 
 fn filter_rules(filters: Option<Value<'_, '_>>) -> Result<FilterRules, FeedError> {
@@ -237,6 +243,20 @@ fn filter_rules(filters: Option<Value<'_, '_>>) -> Result<FilterRules, FeedError
                 let [max] = json::pick(filter, ["maxNumOrders"])?;
                 let max = json::u64_of("maxNumOrders", max)?;
                 rules.open_orders_max = u32::try_from(max).unwrap_or(u32::MAX);
+            }
+            "MARKET_LOT_SIZE" => {
+                let [min, max, step] = numbers(filter, ["minQty", "maxQty", "stepSize"])?;
+                rules.market_qty = QtyRule { min: Qty(min), max: Qty(max), step: Qty(step) };
+            }
+            "PERCENT_PRICE" => {
+                let [up, down] = numbers(filter, ["multiplierUp", "multiplierDown"])?;
+                (rules.band_buy, rules.band_sell) = (PriceBand { down, up }, PriceBand { down, up });
+            }
+            "PERCENT_PRICE_BY_SIDE" => {
+                let names = ["bidMultiplierUp", "bidMultiplierDown", "askMultiplierUp", "askMultiplierDown"];
+                let [buy_up, buy_down, sell_up, sell_down] = numbers(filter, names)?;
+                rules.band_buy = PriceBand { down: buy_down, up: buy_up };
+                rules.band_sell = PriceBand { down: sell_down, up: sell_up };
             }
             _ => {}
         }
@@ -312,7 +332,10 @@ mod tests {
     fn reads_scales_filters_and_limits() {
         let filters = format!(
             r#"{PRICE},{LOT},{{"filterType":"NOTIONAL","minNotional":"5.00000000","applyMinToMarket":true}},
-               {{"filterType":"MAX_NUM_ORDERS","maxNumOrders":200}},{{"filterType":"NEW_FILTER"}}"#
+               {{"filterType":"MAX_NUM_ORDERS","maxNumOrders":200}},{{"filterType":"NEW_FILTER"}},
+               {{"filterType":"MARKET_LOT_SIZE","minQty":"0","maxQty":"98.5","stepSize":"0.00000000"}},
+               {{"filterType":"PERCENT_PRICE_BY_SIDE","bidMultiplierUp":"5","bidMultiplierDown":"0.2",
+                 "askMultiplierUp":"4","askMultiplierDown":"0.25","avgPriceMins":5}}"#
         );
         let info = parse("TRADING", &filters).expect("valid");
         let [i] = &info.instruments[..] else { panic!("one wanted") };
@@ -324,6 +347,9 @@ mod tests {
         assert_eq!((i.lot, i.qty_min, i.qty_max), (Qty(1_000), Qty(1_000), Qty(900_000_000_000)));
         assert_eq!((i.notional_min, i.notional_decimals()), (5 * 10i128.pow(16), 16));
         assert_eq!((i.open_orders_max, i.trading), (200, true));
+        assert_eq!(i.market_qty, QtyRule { min: Qty(0), max: Qty(9_850_000_000), step: Qty(0) });
+        assert_eq!(i.band_buy, PriceBand { down: 20_000_000, up: 500_000_000 });
+        assert_eq!(i.band_sell, PriceBand { down: 25_000_000, up: 400_000_000 });
         assert_eq!(asset_names(&info.instruments), ["BTC", "USDT"]);
         assert_eq!(
             info.rate_limits,

@@ -17,7 +17,7 @@
 //! So an answer finds its order without a table, over a reconnect too.
 
 use venue::{CancelOrder, ClientOrderId, NewOrder};
-use wire::{Instrument, Side, Ts, write_decimal};
+use wire::{Instrument, OrderType, Side, Ts, write_decimal};
 
 use crate::sign::{Credentials, Signer};
 
@@ -136,7 +136,7 @@ impl Requests {
         self.write(out, route::PLACE, &id, "order.place", |d| {
             d.names(r#","newClientOrderId":""#, "&newClientOrderId=");
             d.value(&id);
-            if order.market {
+            if order.kind.is_market() {
                 d.names(r#"","newOrderRespType":"ACK","quantity":""#, "&newOrderRespType=ACK&quantity=");
             } else {
                 d.names(r#"","newOrderRespType":"ACK","price":""#, "&newOrderRespType=ACK&price=");
@@ -147,21 +147,35 @@ impl Requests {
             d.names(r#"","recvWindow":"#, "&recvWindow=");
             d.value(RECV_WINDOW.as_bytes());
             match order.side {
-                Side::Buy => d.names(r#","side":"BUY","symbol":""#, "&side=BUY&symbol="),
-                Side::Sell => d.names(r#","side":"SELL","symbol":""#, "&side=SELL&symbol="),
+                Side::Buy => d.names(r#","side":"BUY""#, "&side=BUY"),
+                Side::Sell => d.names(r#","side":"SELL""#, "&side=SELL"),
             }
+            if order.kind.has_stop() {
+                d.names(r#","stopPrice":""#, "&stopPrice=");
+                d.decimal(order.stop_px.0, i.px_decimals);
+                d.names(r#"""#, "");
+            }
+            d.names(r#","symbol":""#, "&symbol=");
             d.value(i.symbol.as_bytes());
-            d.names(r#"""#, "");
-            if !order.market {
-                match order.ioc {
-                    true => d.names(r#","timeInForce":"IOC""#, "&timeInForce=IOC"),
-                    false => d.names(r#","timeInForce":"GTC""#, "&timeInForce=GTC"),
+            match order.kind {
+                OrderType::Market | OrderType::PostOnly => d.names(r#"""#, ""),
+                OrderType::Ioc => d.names(r#"","timeInForce":"IOC""#, "&timeInForce=IOC"),
+                OrderType::Fok => d.names(r#"","timeInForce":"FOK""#, "&timeInForce=FOK"),
+                OrderType::Limit | OrderType::StopLimit | OrderType::TakeProfitLimit => {
+                    d.names(r#"","timeInForce":"GTC""#, "&timeInForce=GTC");
                 }
             }
             d.timestamp(now);
-            match order.market {
-                true => d.names(r#","type":"MARKET""#, "&type=MARKET"),
-                false => d.names(r#","type":"LIMIT""#, "&type=LIMIT"),
+            match order.kind {
+                OrderType::Limit | OrderType::Ioc | OrderType::Fok => {
+                    d.names(r#","type":"LIMIT""#, "&type=LIMIT");
+                }
+                OrderType::Market => d.names(r#","type":"MARKET""#, "&type=MARKET"),
+                OrderType::PostOnly => d.names(r#","type":"LIMIT_MAKER""#, "&type=LIMIT_MAKER"),
+                OrderType::StopLimit => d.names(r#","type":"STOP_LOSS_LIMIT""#, "&type=STOP_LOSS_LIMIT"),
+                OrderType::TakeProfitLimit => {
+                    d.names(r#","type":"TAKE_PROFIT_LIMIT""#, "&type=TAKE_PROFIT_LIMIT");
+                }
             }
         });
     }
@@ -254,8 +268,8 @@ mod tests {
             side: Side::Sell,
             px: Px(5_200_000_000_000),
             qty: Qty(1_000_000),
-            market: false,
-            ioc: false,
+            kind: OrderType::Limit,
+            stop_px: Px(0),
         }
     }
 
@@ -305,7 +319,13 @@ mod tests {
             ("type", "LIMIT"),
         ]);
         assert_eq!(sent, expected);
-        let ioc = NewOrder { ioc: true, side: Side::Buy, px: Px(1), qty: Qty(123_456_789_012), ..order() };
+        let ioc = NewOrder {
+            kind: OrderType::Ioc,
+            side: Side::Buy,
+            px: Px(1),
+            qty: Qty(123_456_789_012),
+            ..order()
+        };
         let (_, _, sent) = written(|r, out| r.new_order(&ioc, &btcusdt(), NOW, out));
         expected.extend(params(&[
             ("timeInForce", "IOC"),
@@ -318,11 +338,33 @@ mod tests {
 
     #[test]
     fn market_orders_have_neither_price_nor_time_in_force() {
-        let market = NewOrder { market: true, ioc: true, ..order() };
+        let market = NewOrder { kind: OrderType::Market, ..order() };
         let (_, _, sent) = written(|r, out| r.new_order(&market, &btcusdt(), NOW, out));
         assert_eq!(sent.get("type").map(String::as_str), Some("MARKET"));
         assert_eq!(sent.get("quantity").map(String::as_str), Some("0.01"));
         assert!(!sent.contains_key("price") && !sent.contains_key("timeInForce"));
+    }
+
+    #[test]
+    fn every_kind_has_the_parameters_that_the_venue_wants_for_it() {
+        let stop_px = Px(5_300_000_000_000);
+        for (kind, name, tif, price, stop) in [
+            (OrderType::Limit, "LIMIT", Some("GTC"), true, false),
+            (OrderType::Ioc, "LIMIT", Some("IOC"), true, false),
+            (OrderType::Fok, "LIMIT", Some("FOK"), true, false),
+            (OrderType::Market, "MARKET", None, false, false),
+            (OrderType::PostOnly, "LIMIT_MAKER", None, true, false),
+            (OrderType::StopLimit, "STOP_LOSS_LIMIT", Some("GTC"), true, true),
+            (OrderType::TakeProfitLimit, "TAKE_PROFIT_LIMIT", Some("GTC"), true, true),
+        ] {
+            let order = NewOrder { kind, stop_px, ..order() };
+            let (_, _, sent) = written(|r, out| r.new_order(&order, &btcusdt(), NOW, out));
+            let value = |name: &str| sent.get(name).map(String::as_str);
+            assert_eq!((value("type"), value("timeInForce")), (Some(name), tif));
+            assert_eq!(value("price"), price.then_some("52000"), "{name}");
+            assert_eq!(value("stopPrice"), stop.then_some("53000"), "{name}");
+            assert_eq!(value("quantity"), Some("0.01"), "{name}");
+        }
     }
 
     #[test]

@@ -298,7 +298,7 @@ fn open_orders(
 pub(crate) mod tests {
     use super::*;
     use crate::feed::tests::btcusdt;
-    use wire::{AssetId, Slot};
+    use wire::{AssetId, OrderType, Slot};
 
     pub(crate) const ID: &str = "C0000000abc-00000000000004d-0005";
 
@@ -466,8 +466,8 @@ pub(crate) mod tests {
             side: Side::Buy,
             px: Px(1),
             qty: Qty(1),
-            market: false,
-            ioc: false,
+            kind: OrderType::Limit,
+            stop_px: Px(0),
         };
         let cancel = CancelOrder { instrument: InstrumentId(4), id: id(), venue_order_id: 0 };
         let (now, mut out) = (Ts(1), Vec::new());

@@ -41,6 +41,9 @@ fn btcusdt() -> Instrument {
         qty_max: Qty(900_000_000),
         notional_min: 5_0000000,
         open_orders_max: 5,
+        market_qty: Default::default(),
+        band_buy: Default::default(),
+        band_sell: Default::default(),
         trading: true,
     }
 }

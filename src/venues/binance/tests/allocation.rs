@@ -5,7 +5,7 @@ use std::cell::Cell;
 
 use corelane_venue_binance::{BinanceFeed, BinanceOrders, Credentials, LEVELS_MAX};
 use venue::{CancelOrder, ClientOrderId, FeedSession, NewOrder, OrderSession, QueryKind};
-use wire::{AssetId, Instrument, InstrumentId, Px, Qty, Side, Slot, Ts, VenueId};
+use wire::{AssetId, Instrument, InstrumentId, OrderType, Px, Qty, Side, Slot, Ts, VenueId};
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
@@ -69,6 +69,9 @@ fn instrument() -> Instrument {
         qty_max: Qty(0),
         notional_min: 0,
         open_orders_max: 200,
+        market_qty: Default::default(),
+        band_buy: Default::default(),
+        band_sell: Default::default(),
         trading: true,
     }
 }
@@ -137,8 +140,8 @@ fn orders_and_their_answers_allocate_nothing() {
         side: Side::Buy,
         px: Px(6_173_763_000_000),
         qty: Qty(1_000_000),
-        market: false,
-        ioc: false,
+        kind: OrderType::Limit,
+        stop_px: Px(0),
     };
     let report = format!(
         r#"{{"id":"o","status":200,"result":[{}]}}"#,
@@ -173,7 +176,7 @@ fn orders_and_their_answers_allocate_nothing() {
         for n in 0..10_000u64 {
             let now = Ts(1_723_161_253_937_085_768 + n);
             order.px.0 += 1;
-            (order.market, order.ioc) = (n % 7 == 0, n % 3 == 0);
+            order.kind = OrderType::ALL[(n % 7) as usize];
             session.encode_new(&order, now, &mut out).expect("ready");
             let cancel = CancelOrder { instrument: InstrumentId(0), id, venue_order_id: n % 2 };
             session.encode_cancel(&cancel, now, &mut out).expect("known");

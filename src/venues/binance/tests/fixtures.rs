@@ -44,6 +44,9 @@ fn instrument(id: u32, symbol: &str) -> Instrument {
         qty_max: Qty(0),
         notional_min: 0,
         open_orders_max: 200,
+        market_qty: Default::default(),
+        band_buy: Default::default(),
+        band_sell: Default::default(),
         trading: true,
     }
 }

@@ -34,6 +34,9 @@ fn btcusdt() -> Instrument {
         qty_max: Qty(0),
         notional_min: 0,
         open_orders_max: 200,
+        market_qty: Default::default(),
+        band_buy: Default::default(),
+        band_sell: Default::default(),
         trading: true,
     }
 }
