@@ -96,6 +96,14 @@ fn check(words: &[String]) -> Result<(), String> {
 }
 
 fn cargo(command: &str, rest: &[&str]) -> Result<(), String> {
+    match (command, rest) {
+        ("install", ["cargo-fuzz"]) => return Ok(()),
+        ("fuzz", ["run", "--fuzz-dir", folder, "--sanitizer", "none", target, "--", ..]) => {
+            let found = root().join(folder).join(format!("fuzz_targets/{target}.rs")).exists();
+            return if found { Ok(()) } else { Err(format!("there is no fuzz target {target} in {folder}")) };
+        }
+        _ => {}
+    }
     let (own, theirs) = match rest.iter().position(|w| *w == "--") {
         Some(i) => (&rest[..i], &rest[i + 1..]),
         None => (rest, &[][..]),
@@ -172,6 +180,7 @@ fn every_command_shown_is_one_that_works() {
         "cargo run --release -p corelane-stat -- --for-ever",
         "cargo run -p corelane-nobody",
         "cargo bench --bench nothing",
+        "cargo fuzz run --fuzz-dir src/net/fuzz --sanitizer none nothing -- -max_total_time=1",
         "rm -r state",
     ] {
         assert!(check(&words(bad)).is_err(), "{bad}");

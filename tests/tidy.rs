@@ -1,7 +1,7 @@
 //! Style, held by a test: size, names, words, unsafe code and ways to panic. Each message names the better way.
 //!
-//! What ships is told apart from what tests it: `tests/`, `benches/`, and modules declared under `cfg(test)` are free
-//! to panic.
+//! What ships is told apart from what tests it: `tests/`, `benches/`, `fuzz/`, and modules declared under `cfg(test)`
+//! are free to panic.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -72,6 +72,11 @@ struct Source {
 impl Source {
     fn file_name(&self) -> &str {
         self.path.rsplit('/').next().unwrap_or(&self.path)
+    }
+
+    /// Part of a fuzzer, which is a workspace of its own.
+    fn is_fuzz(&self) -> bool {
+        self.path.split('/').any(|part| part == "fuzz")
     }
 
     /// Lines that ship: no comments, and nothing from a module under `cfg(test)` in this file.
@@ -151,7 +156,7 @@ fn shipping() -> Vec<Source> {
     assert!(all.len() > 100, "the tree was found: {} files", all.len());
     let tests: Vec<String> = all.iter().flat_map(Source::test_modules).collect();
     let is_test = |path: &str| {
-        path.split('/').any(|part| part == "tests" || part == "benches")
+        path.split('/').any(|part| ["tests", "benches", "fuzz"].contains(&part))
             || tests.iter().any(|t| path == format!("{t}.rs") || path.starts_with(&format!("{t}/")))
     };
     all.into_iter().filter(|s| !is_test(&s.path)).collect()
@@ -266,7 +271,7 @@ fn unsafe_code_lies_where_it_is_said_to() {
     for (path, _) in UNSAFE_FILES.iter().filter(|f| !seen.contains(f.0)) {
         wrong.push(format!("{path}: no unsafe code is left: delete its row"));
     }
-    for s in files(&["toml"]).iter().filter(|s| s.file_name() == "Cargo.toml") {
+    for s in files(&["toml"]).iter().filter(|s| s.file_name() == "Cargo.toml" && !s.is_fuzz()) {
         let folder = s.path.trim_end_matches("Cargo.toml").trim_end_matches('/');
         if UNSAFE_CRATES.contains(&folder) {
             continue;
@@ -310,7 +315,8 @@ fn what_ships_does_not_panic_on_input() {
 #[test]
 fn versions_lints_and_profiles_are_set_once() {
     let mut wrong = Vec::new();
-    for s in files(&["toml"]).iter().filter(|s| s.file_name() == "Cargo.toml" && s.path != "Cargo.toml") {
+    let manifest = |s: &&Source| s.file_name() == "Cargo.toml" && s.path != "Cargo.toml" && !s.is_fuzz();
+    for s in files(&["toml"]).iter().filter(manifest) {
         if !s.text.contains("[lints]\nworkspace = true") {
             wrong.push(format!("{}: take the lints of the workspace: [lints] workspace = true", s.path));
         }
