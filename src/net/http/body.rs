@@ -71,7 +71,11 @@ impl Body {
                 Ok((taken, *left == 0))
             }
             Self::UntilEnd => {
-                check_length((body.len() + input.len()) as u64, limits)?;
+                // Of what is too long, one byte too many is told, however much of it has come.
+                check_length(
+                    (body.len() + input.len()).min(limits.body_bytes_max.saturating_add(1)) as u64,
+                    limits,
+                )?;
                 body.extend_from_slice(input);
                 Ok((input.len(), false))
             }

@@ -8,13 +8,14 @@
 //! - frames come byte for byte and in order, and so do the bodies of snapshots;
 //! - what a damaged line does to the market leaves the account whole.
 
+use corelane_venue_binance::parse_exchange_info;
 use corelane_venue_binance::sim::{
     BinanceSim, CaptureLines, CapturePace, ConnId, HttpIn, Out, Outbox, SimAccount, SimConfig, SimFaults,
     SimLimits, SimMarket,
 };
 use exchange::Fees;
 use rust_decimal::Decimal;
-use wire::{AssetId, Instrument, InstrumentId, Px, Qty, Ts, VenueId};
+use wire::{Instrument, InstrumentId, Ts, VenueId};
 
 const TARGET: &str = "/stream?streams=btcusdt@depth@100ms/btcusdt@bookTicker/btcusdt@trade";
 const START: Ts = Ts(1_700_000_000_000_000_000);
@@ -75,25 +76,7 @@ pub(crate) fn run(data: &[u8]) {
 }
 
 fn btcusdt() -> Instrument {
-    Instrument {
-        id: InstrumentId(0),
-        venue: VenueId(0),
-        symbol: "BTCUSDT".into(),
-        base: "BTC".into(),
-        quote: "USDT".into(),
-        base_id: AssetId(0),
-        quote_id: AssetId(1),
-        px_decimals: 8,
-        qty_decimals: 8,
-        quote_decimals: 8,
-        tick: Px(1_000_000),
-        px_min: Px(1_000_000),
-        px_max: Px(100_000_000_000_000),
-        lot: Qty(1_000),
-        qty_min: Qty(1_000),
-        qty_max: Qty(900_000_000_000),
-        notional_min: 500_000_000,
-        open_orders_max: 200,
-        trading: true,
-    }
+    const LISTING: &[u8] = br#"{"rateLimits":[],"symbols":[{"symbol":"BTCUSDT","status":"TRADING","baseAsset":"BTC","quoteAsset":"USDT","filters":[{"filterType":"PRICE_FILTER","minPrice":"0.01","maxPrice":"1000000.00","tickSize":"0.01"},{"filterType":"LOT_SIZE","minQty":"0.00001","maxQty":"9000","stepSize":"0.00001"},{"filterType":"NOTIONAL","minNotional":"5.0"},{"filterType":"MAX_NUM_ORDERS","maxNumOrders":200}]}]}"#;
+    let listed = parse_exchange_info(&mut LISTING.to_vec(), VenueId(0), &["BTCUSDT"], InstrumentId(0));
+    listed.expect("a sound listing").remove(0)
 }

@@ -14,7 +14,7 @@ use std::cell::RefCell;
 use corelane_venue_binance::{BinanceFeed, BinanceOrders, Credentials, parse_exchange_info};
 use serde_json::Value;
 use venue::{FeedError, FeedSession, Level, MarketEvent, OrderSession};
-use wire::{AssetId, Instrument, InstrumentId, Px, Qty, Side, VenueId};
+use wire::{Instrument, InstrumentId, Px, Qty, Side, VenueId};
 
 /// Checks every rule.
 pub(crate) fn run(data: &[u8]) {
@@ -39,27 +39,9 @@ struct Readers {
 }
 
 fn btcusdt() -> Instrument {
-    Instrument {
-        id: InstrumentId(0),
-        venue: VenueId(0),
-        symbol: "BTCUSDT".into(),
-        base: "BTC".into(),
-        quote: "USDT".into(),
-        base_id: AssetId(0),
-        quote_id: AssetId(1),
-        px_decimals: 8,
-        qty_decimals: 8,
-        quote_decimals: 8,
-        tick: Px(1_000_000),
-        px_min: Px(0),
-        px_max: Px(0),
-        lot: Qty(1_000),
-        qty_min: Qty(0),
-        qty_max: Qty(0),
-        notional_min: 0,
-        open_orders_max: 200,
-        trading: true,
-    }
+    const LISTING: &[u8] = br#"{"rateLimits":[],"symbols":[{"symbol":"BTCUSDT","status":"TRADING","baseAsset":"BTC","quoteAsset":"USDT","filters":[{"filterType":"PRICE_FILTER","minPrice":"0.01","maxPrice":"1000000.00","tickSize":"0.01"},{"filterType":"LOT_SIZE","minQty":"0.00001","maxQty":"9000","stepSize":"0.00001"},{"filterType":"NOTIONAL","minNotional":"5.0"},{"filterType":"MAX_NUM_ORDERS","maxNumOrders":200}]}]}"#;
+    let listed = parse_exchange_info(&mut LISTING.to_vec(), VenueId(0), &["BTCUSDT"], InstrumentId(0));
+    listed.expect("a sound listing").remove(0)
 }
 
 /// What a market message said, in a form that both readings share.
