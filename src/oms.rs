@@ -472,7 +472,7 @@ impl Oms {
         let fill = Fill {
             px: Px(first.body[0]),
             qty: Qty(first.body[1]),
-            cum_qty: Qty(second.body[2]),
+            cum_qty: (second.body[2] != 0).then_some(Qty(second.body[2])),
             trade_id: first.body[3] as u64,
         };
         let Some(order) = self.table.get(slot).copied() else {

@@ -14,6 +14,7 @@ struct Cell {
 
 const EMPTY: Cell = Cell { id: 0, slot: 0 };
 
+#[derive(Clone)]
 pub(crate) struct IdMap {
     cells: Vec<Cell>,
     shift: u32,

@@ -10,14 +10,15 @@
 
 #![forbid(unsafe_code)]
 
-mod fills;
+mod executions;
 mod id_map;
 mod ledger;
 mod order;
+mod place;
 mod position;
 mod table;
 
 pub use ledger::{AMOUNT_DECIMALS, Booked, FEE_DECIMALS, Ledger, LedgerError, LedgerFill};
-pub use order::{Applied, Fill, Order, OrderEntry};
+pub use order::{Applied, Fill, Order, OrderEntry, Question};
 pub use position::Position;
 pub use table::{Exposure, InsertError, OrderTable, Tally};

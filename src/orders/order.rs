@@ -1,34 +1,98 @@
 //! One order and its life.
 //!
 //! ```text
-//!             on_acked                on_fill (part)           on_fill (rest)
-//!  Pending ─────────────▶ Live ─────────────────▶ PartiallyFilled ───────────▶ Filled
-//!   │   │                  │ ▲  on_cancel_rejected   │  ▲
-//!   │   │                  ▼ │                       ▼  │
-//!   │   └────────────▶ CancelPending ◀──────────────────┘
-//!   │ on_not_sent          │ on_cancelled(cum) / on_expired(cum) / on_query
-//!   │ on_rejected          ▼
-//!   ▼                  Cancelled / Expired / Filled
-//!  Rejected
+//!             acked              fill, part                    fill, rest
+//!   Pending ─────────▶ Live ───────────────────▶ PartiallyFilled ─────────▶ Filled
+//!    │    │             │ ▲                         │ ▲
+//!    │    │ cancel sent │ │ cancel rejected         │ │
+//!    │    └───────────▶ ▼ │ ◀───────────────────────┘ │
+//!    │               CancelPending ───────────────────┘
+//!    │ rejected,        │
+//!    │ not sent         │ cancelled, expired (also straight from Pending, Live and PartiallyFilled)
+//!    ▼                  ▼
+//!   Rejected         Cancelled, Expired
 //!
-//!  any open state ── on_unknown, or a report that contradicts another ──▶ Unknown ── on_query ──▶ any state
-//!  end reported with cum above the known fills ──▶ Unknown ── the missing fills ──▶ that end
+//!   any open state ──── no answer, a contradiction, executions missing ────▶ Unknown
+//!   Unknown ─────────── ack, query, the missing executions ────────────────▶ any other state
+//!   any open state ──── fill, part ──▶ PartiallyFilled, or CancelPending still    ──── fill, rest ──▶ Filled
+//!   Rejected, as we concluded or as the venue refutes ─────────────────────▶ Live, PartiallyFilled, Unknown
 //! ```
 //!
-//! Rules for reports that come late, twice or in another order than they happened:
+//! An order keeps the facts that reports brought, and its state is what they add up to; so it matters little in
+//! which order they come:
 //!
-//! - **Fill before ack**: applied; the ack that follows only brings the venue's id.
-//! - **Fill twice**: known by its interval of the cumulative quantity; `Duplicate`.
-//! - **Fill after the end**: an execution is money; it is applied, and counted as late.
-//! - **End before its last fills**: the end's cumulative quantity says what is missing. The order stays open
-//!   risk for exactly that much, shows as `Unknown`, and ends when the fills are there.
-//! - **Ack after the end**: only counted, unless the end was our own conclusion that the venue never saw the
-//!   order (a query that found nothing, a refusal to send): then the order lives after all, and reopens.
-//! - **Reports that contradict** each other make the order `Unknown`: open risk until a query resolves it.
+//! - an end was reported: that end when every execution up to its quantity is known, `Unknown` before;
+//! - else somebody doubts (no answer, a contradiction), or executions are missing: `Unknown`;
+//! - else a cancel is on its way: `CancelPending`;
+//! - else `PartiallyFilled`, `Live` or `Pending`, by executions and ack.
+//!
+//! # What every report does to an order in every situation
+//!
+//! A test reads this table and holds the code to it. Rows are reports, columns the situation before; a cell is
+//! the state after, with its verdict before it: none = [`Applied::State`], `+` = [`Applied::Fill`], `=`
+//! [`Applied::Duplicate`], `-` [`Applied::Late`], `!` [`Applied::Conflict`], `>` [`Applied::Overfill`], `0`
+//! [`Applied::Invalid`].
+//!
+//! | column | situation: an order of 100 |
+//! |---|---|
+//! | `Pe`, `Ps` | pending: not sent, sent |
+//! | `Li`, `Pa` | live; 10 filled |
+//! | `Cs`, `Cp` | cancel pending: not acked, acked with 10 filled |
+//! | `Us`, `Ua` | unknown for want of an answer: not acked, acked with 10 filled |
+//! | `Um`, `Ue` | unknown for want of 60: open, cancelled |
+//! | `Fi` | filled at once |
+//! | `Ca`, `Ex` | cancelled, expired with 10 filled |
+//! | `Re`, `Rp` | rejected by the venue; presumed so because the venue found nothing |
+//!
+//! | report                     | Pe  | Ps  | Li  | Pa  | Cs  | Cp  | Us  | Ua  | Um  | Ue  | Fi  | Ca  | Ex  | Re  | Rp  |
+//! |----------------------------|-----|-----|-----|-----|-----|-----|-----|-----|-----|-----|-----|-----|-----|-----|-----|
+//! | sent                       | Pe  | =Pe | =Li | =Pa | =Cp | =Cp | =Un | =Un | =Un | =Un | =Fi | =Ca | =Ex | =Re | =Re |
+//! | not sent                   | Re  | !Un | !Un | !Un | Pe  | Pa  | !Un | !Un | !Un | -Un | -Fi | -Ca | -Ex | -Re | -Re |
+//! | acked                      | Li  | Li  | =Li | =Pa | Cp  | =Cp | Li  | =Un | =Un | =Un | -Fi | -Ca | -Ex | !Un | Li  |
+//! | acked, other venue id      | !Un | !Un | !Un | !Un | !Un | !Un | !Un | !Un | !Un | !Un | !Fi | !Ca | !Ex | !Un | !Un |
+//! | triggered                  | Li  | Li  | =Li | =Pa | Cp  | =Cp | Li  | =Un | =Un | -Un | -Fi | -Ca | -Ex | !Un | Li  |
+//! | rejected                   | Re  | Re  | !Un | !Un | Re  | !Un | Re  | !Un | !Un | -Un | -Fi | -Ca | -Ex | =Re | =Re |
+//! | fill, 10 to 10             | +Pa | +Pa | +Pa | =Pa | +Cp | =Cp | +Un | =Un | +Un | +Un | !Fi | =Ca | =Ex | +Un | +Pa |
+//! | fill, 20 to 30             | +Un | +Un | +Un | +Pa | +Un | +Cp | +Un | +Un | +Un | +Un | !Fi | +Ca | +Ex | +Un | +Un |
+//! | fill, the rest             | +Fi | +Fi | +Fi | +Fi | +Fi | +Fi | +Fi | +Fi | +Fi | +Fi | =Fi | +Fi | +Fi | +Fi | +Fi |
+//! | fill, same place, other id | !Un | !Un | !Un | !Un | !Un | !Un | !Un | !Un | !Un | !Un | !Fi | !Ca | !Ex | !Un | !Un |
+//! | fill, beyond the order     | >Pe | >Pe | >Li | >Pa | >Cp | >Cp | >Un | >Un | >Un | >Un | >Fi | >Ca | >Ex | >Re | >Re |
+//! | fill, of nothing           | 0Pe | 0Pe | 0Li | 0Pa | 0Cp | 0Cp | 0Un | 0Un | 0Un | 0Un | 0Fi | 0Ca | 0Ex | 0Re | 0Re |
+//! | listed fill of 10          | +Pa | +Pa | +Pa | =Pa | +Cp | =Cp | +Un | =Un | +Un | +Un | >Fi | =Ca | =Ex | +Un | +Pa |
+//! | listed fill of 60          | +Pa | +Pa | +Pa | +Pa | +Cp | +Cp | +Un | +Un | +Pa | +Ca | >Fi | +Ca | +Ex | +Un | +Pa |
+//! | cancel sent                | Cp  | Cp  | Cp  | Cp  | =Cp | =Cp | Un  | Un  | Un  | -Un | -Fi | -Ca | -Ex | -Re | -Re |
+//! | cancel rejected            | -Pe | -Pe | -Li | -Pa | Pe  | Pa  | -Un | -Un | -Un | -Un | -Fi | -Ca | -Ex | -Re | -Re |
+//! | cancelled at 10            | Un  | Un  | Un  | Ca  | Un  | Ca  | Un  | Ca  | Un  | =Un | -Fi | =Ca | -Ex | Un  | Un  |
+//! | cancelled at 60            | Un  | Un  | Un  | Un  | Un  | Un  | Un  | Un  | Un  | =Un | -Fi | Un  | Un  | Un  | Un  |
+//! | expired at 10              | Un  | Un  | Un  | Ex  | Un  | Ex  | Un  | Ex  | Un  | -Un | -Fi | -Ca | =Ex | Un  | Un  |
+//! | unknown                    | Un  | Un  | Un  | Un  | Un  | Un  | =Un | =Un | Un  | -Un | -Fi | -Ca | -Ex | -Re | -Re |
+//! | query: not found           | Re  | Re  | Un  | Un  | Re  | Un  | Re  | =Un | Un  | -Un | -Fi | -Ca | -Ex | -Re | -Re |
+//! | query: open at 10          | Un  | Un  | Un  | Pa  | Un  | Cp  | Un  | Pa  | Un  | -Un | -Fi | -Ca | -Ex | !Un | Un  |
+//! | query: open at 60          | Un  | Un  | Un  | Un  | Un  | Un  | Un  | Un  | Un  | -Un | -Fi | -Ca | -Ex | !Un | Un  |
+//! | query: filled              | Un  | Un  | Un  | Un  | Un  | Un  | Un  | Un  | Un  | Un  | =Fi | Un  | Un  | Un  | Un  |
+//! | query: cancelled at 10     | Un  | Un  | Un  | Ca  | Un  | Ca  | Un  | Ca  | Un  | =Un | -Fi | =Ca | -Ex | Un  | Un  |
+//! | query: ended at 0          | Ex  | Ex  | Ex  | Ex  | Ex  | Ex  | Ex  | Ex  | Un  | -Un | -Fi | -Ca | =Ex | -Re | Ex  |
+//!
+//! # Two orders that belong together
+//!
+//! - **Replace** is a cancel of one order and a new one, with two outcomes: tell the old one
+//!   [`crate::OrderTable::on_cancel_sent`], insert the new one, and report to each leg what became of it; a leg
+//!   that was not attempted is a cancel rejected, or an order rejected. Both count as open risk meanwhile.
+//! - **OCO**: each leg is an order; when one executes, the other is reported expired. Both count as open risk
+//!   until then, which overstates it.
+//! - **A stop** rests at the venue outside the book until it triggers: `Live`, and [`Order::working`] is false.
+//!   It is open risk, but it does not meet our own orders.
+//!
+//! # Executions that went missing
+//!
+//! A report or a query may name a cumulative quantity above the executions known. [`Order::missing`] says how
+//! much, the order is `Unknown`, and [`Order::open_question`] says [`Question::Executions`]: have the venue list
+//! the order's executions and give each to [`crate::OrderTable::on_fill`] without a cumulative quantity. Whatever
+//! was known, or comes again later, is `Duplicate`: the venue's trade id is the identity.
 
-use wire::{InstrumentId, OrderId, OrderState, OrderType, Px, Qty, QueryStatus, Side, Ts};
+use wire::{InstrumentId, OrderId, OrderState, OrderType, Px, Qty, QueryStatus, Side, Slot, Ts};
 
-use crate::fills::{Cover, Covered};
+use crate::executions::{Admit, Execution, Executions};
 
 /// A new order as the table takes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,9 +120,9 @@ pub struct Fill {
     pub px: Px,
     /// Quantity of this execution, instrument's quantity scale.
     pub qty: Qty,
-    /// Cumulative quantity of the order after it.
-    pub cum_qty: Qty,
-    /// The venue's trade id.
+    /// Cumulative quantity of the order after it; `None` when the venue did not say, as in a list of executions.
+    pub cum_qty: Option<Qty>,
+    /// The venue's trade id, unique within the order and the same on every road; 0 = none.
     pub trade_id: u64,
 }
 
@@ -94,8 +158,17 @@ pub enum Applied {
     NoOrder,
 }
 
-/// An order. Read it through [`crate::OrderTable::get`].
+/// What would settle an order of unknown state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// Ask the venue for the order.
+    Order,
+    /// Ask the venue for the order's executions.
+    Executions,
+}
+
+/// An order. Read it through [`crate::OrderTable::get`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Order {
     /// Identity chosen by the strategy.
     pub id: OrderId,
@@ -109,6 +182,8 @@ pub struct Order {
     pub qty: Qty,
     /// How it trades.
     pub kind: OrderType,
+    /// It can execute once it is accepted: false for a stop that has not triggered as far as is known.
+    pub working: bool,
     /// State as in the module's picture.
     pub state: OrderState,
     /// How many orders used this slot before.
@@ -127,17 +202,38 @@ pub struct Order {
     pub ts_sent: Ts,
     /// Whether the venue has accepted it.
     pub acked: bool,
+    /// A cancel is on its way, and nothing was heard of it.
+    pub cancel_sent: bool,
+    doubt: Doubt,
     /// End that the venue reported, or that we concluded, with its cumulative quantity.
     end: Option<End>,
-    covered: Covered,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why nobody knows whether an order without an end is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Doubt {
+    None,
+    /// No answer came.
+    Silence,
+    /// Reports contradict each other.
+    Conflict,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct End {
     state: OrderState,
     cum_qty: i64,
     /// Our conclusion, not the venue's word.
     presumed: bool,
+}
+
+/// What an order adds to the open risk of its instrument.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Risk {
+    pub(crate) open: bool,
+    pub(crate) leaves: i64,
+    /// It may stand in the book, where our own order on the other side would meet it.
+    pub(crate) rests: bool,
 }
 
 impl Order {
@@ -149,6 +245,7 @@ impl Order {
             px: order.px,
             qty: order.qty,
             kind: order.kind,
+            working: !order.kind.has_stop(),
             state: OrderState::Pending,
             generation,
             venue_order_id: 0,
@@ -158,8 +255,9 @@ impl Order {
             ts_new: order.now,
             ts_sent: Ts(0),
             acked: false,
+            cancel_sent: false,
+            doubt: Doubt::None,
             end: None,
-            covered: Covered::default(),
         }
     }
 
@@ -176,16 +274,41 @@ impl Order {
         Qty((self.cum_reported.0 - self.filled.0).max(0))
     }
 
+    /// What to ask the venue about an order in state `Unknown`; `None` in every other state. An order may need
+    /// both: first the order, then its executions.
+    pub fn open_question(&self) -> Option<Question> {
+        match (self.state, self.end) {
+            (OrderState::Unknown, None) if self.doubt != Doubt::None => Some(Question::Order),
+            (OrderState::Unknown, _) => Some(Question::Executions),
+            _ => None,
+        }
+    }
+
     /// Ended, with every execution known.
     #[inline]
     pub fn is_done(&self) -> bool {
         !self.state.is_open()
     }
 
-    /// It can rest and meet our own order on the other side: see [`OrderType::can_rest`].
+    /// Ended by our own conclusion (never sent, or not found by the venue): a late report can still reopen it.
+    #[inline]
+    pub fn is_presumed(&self) -> bool {
+        self.end.is_some_and(|e| e.presumed)
+    }
+
+    /// It can rest in the book and meet our own order on the other side: see [`OrderType::can_rest`]; and it is no
+    /// stop that has yet to trigger.
     #[inline]
     pub fn can_rest(&self) -> bool {
-        self.kind.can_rest()
+        self.kind.can_rest() && self.working
+    }
+
+    #[inline]
+    pub(crate) fn risk(&self) -> Risk {
+        if self.is_done() {
+            return Risk::default();
+        }
+        Risk { open: true, leaves: self.leaves().0, rests: self.can_rest() }
     }
 
     /// Average price of the executions weighted by quantity, price mantissa rounded down; `None` before the
@@ -203,9 +326,9 @@ impl Order {
             return Applied::Duplicate;
         }
         self.ts_sent = now;
-        if self.end.is_some_and(|e| e.presumed) {
+        if self.is_presumed() {
             // Concluded too early that it never left.
-            return self.reopen();
+            return self.reopen(Doubt::Silence);
         }
         if self.is_done() { Applied::Late } else { Applied::State(self.state) }
     }
@@ -214,212 +337,247 @@ impl Order {
         if self.end.is_some() {
             return Applied::Late;
         }
-        let on_wire = self.ts_sent.0 != 0 || self.acked || self.filled.0 > 0;
-        match (on_wire, self.state) {
+        let on_wire = self.ts_sent.0 != 0 || self.acked || self.cum_reported.0 > 0;
+        if !on_wire {
             // The new order itself was withheld.
-            (false, _) => self.finish(OrderState::Rejected, 0, true),
-            // The order is at the venue, so it was the cancel that was withheld.
-            (true, OrderState::CancelPending) => self.resume(),
-            (true, _) => self.conflict(),
+            return self.finish(OrderState::Rejected, 0, true);
         }
+        if self.cancel_sent {
+            // The order is at the venue, so it was the cancel that was withheld.
+            self.cancel_sent = false;
+            return self.settle();
+        }
+        self.conflict()
     }
 
     pub(crate) fn on_acked(&mut self, venue_order_id: u64) -> Applied {
-        if self.venue_order_id == 0 {
-            self.venue_order_id = venue_order_id;
+        if !self.is_named(venue_order_id) {
+            return self.conflict();
         }
         if self.acked {
             return if self.is_done() { Applied::Late } else { Applied::Duplicate };
         }
         self.acked = true;
         match self.end {
-            Some(e) if e.presumed => self.reopen(),
+            Some(e) if e.presumed => self.reopen(Doubt::None),
+            Some(e) if e.state == OrderState::Rejected => self.refute(),
             Some(_) => Applied::Late,
-            None => match self.state {
-                OrderState::Pending | OrderState::Unknown => self.resume(),
-                // A cancel is on its way, or a fill overtook the ack: the state stands.
-                state => Applied::State(state),
-            },
+            None => {
+                // The answer that was missed. It settles no contradiction.
+                if self.doubt == Doubt::Silence {
+                    self.doubt = Doubt::None;
+                }
+                self.settle()
+            }
+        }
+    }
+
+    pub(crate) fn on_triggered(&mut self) -> Applied {
+        match self.end {
+            Some(_) if self.acked => Applied::Late,
+            None if self.acked && self.working => Applied::Duplicate,
+            _ => {
+                self.working = true;
+                if self.acked { self.settle() } else { self.on_acked(0) }
+            }
         }
     }
 
     pub(crate) fn on_rejected(&mut self) -> Applied {
-        match self.end {
+        match &mut self.end {
             Some(e) if e.state == OrderState::Rejected => {
-                self.end = Some(End { presumed: false, ..e });
+                e.presumed = false;
                 return Applied::Duplicate;
             }
             Some(_) => return Applied::Late,
             None => {}
         }
-        if self.acked || self.filled.0 > 0 || self.cum_reported.0 > 0 {
+        if self.acked || self.cum_reported.0 > 0 {
             return self.conflict();
         }
         self.finish(OrderState::Rejected, 0, false)
     }
 
-    pub(crate) fn on_fill(&mut self, fill: &Fill) -> Applied {
-        let from = match fill.cum_qty.0.checked_sub(fill.qty.0) {
-            Some(from) if from >= 0 && fill.qty.0 > 0 && fill.px.0 > 0 => from,
-            _ => return Applied::Invalid,
+    pub(crate) fn on_fill(&mut self, slot: Slot, fill: &Fill, executions: &mut Executions) -> Applied {
+        if fill.qty.0 <= 0 || fill.px.0 <= 0 {
+            return Applied::Invalid;
+        }
+        let place = match fill.cum_qty {
+            None if fill.trade_id == 0 => return Applied::Invalid,
+            None => None,
+            Some(cum) if cum < fill.qty => return Applied::Invalid,
+            Some(cum) if cum > self.qty => return Applied::Overfill { excess: Qty(cum.0 - self.qty.0) },
+            Some(cum) => Some((cum.0 - fill.qty.0, cum.0)),
         };
-        if fill.cum_qty > self.qty {
-            return Applied::Overfill { excess: Qty(fill.cum_qty.0 - self.qty.0) };
+        let room = self.qty.0 - self.filled.0;
+        let execution = Execution { trade_id: fill.trade_id, qty: fill.qty.0, place, room };
+        match executions.admit(slot, &execution) {
+            Admit::New => {}
+            Admit::Known => return Applied::Duplicate,
+            Admit::Beyond(excess) => return Applied::Overfill { excess: Qty(excess) },
+            Admit::Contradiction => return self.conflict(),
         }
-        match self.covered.cover(from, fill.cum_qty.0) {
-            Cover::New => {}
-            Cover::Duplicate => return Applied::Duplicate,
-            Cover::Overlap | Cover::TooMany => return self.conflict(),
-        }
+        // Both stay in range: the sum of the quantities is at most the order's, so that of price × quantity is
+        // below 2^126.
         self.filled.0 += fill.qty.0;
         self.notional += fill.px.0 as i128 * fill.qty.0 as i128;
-        self.cum_reported = self.cum_reported.max(fill.cum_qty);
-        if let Some(e) = self.end
-            && e.state == OrderState::Rejected
-        {
-            // It was accepted after all. After our own conclusion that is no surprise; after the venue's word
-            // it is a contradiction that only a query resolves.
-            self.acked = true;
-            self.end = None;
-            self.state = if e.presumed { OrderState::PartiallyFilled } else { OrderState::Unknown };
-        }
+        self.cum_reported = self.cum_reported.max(fill.cum_qty.unwrap_or_default()).max(self.filled);
+        self.working = true;
         match &mut self.end {
+            // It was accepted after all. After our own conclusion that is no surprise; after the venue's word it
+            // is a contradiction that only a query resolves.
+            Some(e) if e.state == OrderState::Rejected => {
+                self.acked = true;
+                self.doubt = if e.presumed { Doubt::None } else { Doubt::Conflict };
+                self.end = None;
+            }
             // More executed than the end said: the end's quantity was wrong, the execution is real.
-            Some(e) => e.cum_qty = e.cum_qty.max(fill.cum_qty.0),
-            None if self.cum_reported == self.qty => {
-                self.end = Some(End { state: OrderState::Filled, cum_qty: self.qty.0, presumed: false });
-            }
-            None => {
-                if matches!(self.state, OrderState::Pending | OrderState::Live) {
-                    self.state = OrderState::PartiallyFilled;
-                }
-            }
+            Some(e) => e.cum_qty = e.cum_qty.max(self.cum_reported.0),
+            None => {}
         }
         self.settle();
         Applied::Fill { qty: fill.qty, leaves: self.leaves(), done: self.is_done() }
     }
 
     pub(crate) fn on_cancel_sent(&mut self) -> Applied {
-        match self.state {
-            _ if self.is_done() => Applied::Late,
-            OrderState::CancelPending => Applied::Duplicate,
-            // Stays unknown: a cancel on its way does not tell whether the order lives.
-            OrderState::Unknown => Applied::State(OrderState::Unknown),
-            _ => {
-                self.state = OrderState::CancelPending;
-                Applied::State(self.state)
-            }
+        if self.end.is_some() {
+            return Applied::Late;
         }
+        if self.cancel_sent {
+            return Applied::Duplicate;
+        }
+        self.cancel_sent = true;
+        self.settle()
     }
 
     pub(crate) fn on_end(&mut self, state: OrderState, cum_qty: Qty) -> Applied {
         if cum_qty.0 < 0 || cum_qty > self.qty {
             return if self.is_done() { Applied::Invalid } else { self.conflict() };
         }
-        match self.end {
-            Some(e) if !e.presumed => {
-                // The first end stands; a higher quantity in a later report is believed.
-                if cum_qty.0 > e.cum_qty {
-                    self.cum_reported = self.cum_reported.max(cum_qty);
-                    return self.finish(e.state, cum_qty.0, false);
-                }
-                return if e.state == state { Applied::Duplicate } else { Applied::Late };
+        if let Some(e) = self.end
+            && !e.presumed
+        {
+            // The first end stands, unless it was a refusal; a higher quantity in a later report is believed.
+            if cum_qty.0 > e.cum_qty {
+                self.cum_reported = self.cum_reported.max(cum_qty);
+                let state = if e.state == OrderState::Rejected { state } else { e.state };
+                return self.finish(state, cum_qty.0, false);
             }
-            _ => {}
+            return if e.state == state { Applied::Duplicate } else { Applied::Late };
         }
         self.cum_reported = self.cum_reported.max(cum_qty);
         // An end that names less than has executed cannot take executions back.
-        let state = if self.cum_reported == self.qty { OrderState::Filled } else { state };
         self.finish(state, self.cum_reported.0, false)
     }
 
     pub(crate) fn on_cancel_rejected(&mut self) -> Applied {
-        if self.is_done() || self.state != OrderState::CancelPending {
+        if self.end.is_some() || !self.cancel_sent {
             return Applied::Late;
         }
-        self.resume()
+        self.cancel_sent = false;
+        self.settle()
     }
 
     pub(crate) fn on_unknown(&mut self) -> Applied {
-        match self.state {
-            _ if self.is_done() => Applied::Late,
-            OrderState::Unknown => Applied::Duplicate,
-            _ => {
-                self.state = OrderState::Unknown;
-                Applied::State(self.state)
+        match (self.end, self.doubt) {
+            (Some(_), _) => Applied::Late,
+            (None, Doubt::None) => {
+                self.doubt = Doubt::Silence;
+                self.settle()
             }
+            _ => Applied::Duplicate,
         }
     }
 
     pub(crate) fn on_query(&mut self, status: QueryStatus, venue_order_id: u64, cum_qty: Qty) -> Applied {
-        if self.is_done() && !self.end.is_some_and(|e| e.presumed && status != QueryStatus::NotFound) {
-            return Applied::Late;
+        if status == QueryStatus::NotFound {
+            return self.on_not_found();
         }
         if cum_qty.0 < 0 || cum_qty > self.qty {
+            return if self.is_done() { Applied::Invalid } else { self.conflict() };
+        }
+        if !self.is_named(venue_order_id) {
             return self.conflict();
         }
-        if status != QueryStatus::NotFound {
-            self.acked = true;
-            if self.venue_order_id == 0 {
-                self.venue_order_id = venue_order_id;
-            }
-        }
+        self.acked = true;
         match status {
-            QueryStatus::NotFound if self.acked || self.filled.0 > 0 => self.conflict(),
-            QueryStatus::NotFound => self.finish(OrderState::Rejected, 0, true),
-            QueryStatus::Open => {
-                self.cum_reported = self.cum_reported.max(cum_qty);
-                match self.end {
-                    Some(e) if e.presumed => self.reopen(),
-                    // The venue ended it, and only executions are missing: an older answer.
-                    Some(_) => Applied::Late,
-                    None => match self.state {
-                        OrderState::Pending | OrderState::Unknown => self.resume(),
-                        state => Applied::State(state),
-                    },
+            QueryStatus::NotFound | QueryStatus::Open => match self.end {
+                Some(e) if e.state == OrderState::Rejected && !e.presumed => self.refute(),
+                // An answer from before the end.
+                Some(e) if !e.presumed => Applied::Late,
+                _ => {
+                    self.cum_reported = self.cum_reported.max(cum_qty);
+                    self.reopen(Doubt::None)
                 }
-            }
+            },
             QueryStatus::Filled => self.on_end(OrderState::Filled, self.qty),
             QueryStatus::Cancelled => self.on_end(OrderState::Cancelled, cum_qty),
             QueryStatus::Ended => self.on_end(OrderState::Expired, cum_qty),
         }
     }
 
+    fn on_not_found(&mut self) -> Applied {
+        if self.end.is_some() {
+            return Applied::Late;
+        }
+        if !self.acked && self.cum_reported.0 == 0 {
+            return self.finish(OrderState::Rejected, 0, true);
+        }
+        // The question overtook the order, and the answer is old; or the venue has lost it. Ask again.
+        self.on_unknown()
+    }
+
+    /// Takes the venue's id, 0 = not said; false when the order is known under another: then the venue has two.
+    #[inline]
+    fn is_named(&mut self, venue_order_id: u64) -> bool {
+        if self.venue_order_id == 0 {
+            self.venue_order_id = venue_order_id;
+        }
+        venue_order_id == 0 || venue_order_id == self.venue_order_id
+    }
+
     fn finish(&mut self, state: OrderState, cum_qty: i64, presumed: bool) -> Applied {
         self.end = Some(End { state, cum_qty, presumed });
-        self.settle();
-        Applied::State(self.state)
+        self.settle()
     }
 
-    /// With an end reported: that end once every execution is there, `Unknown` until then.
-    #[inline]
-    fn settle(&mut self) {
-        if let Some(e) = self.end {
-            self.state = if self.filled.0 >= e.cum_qty { e.state } else { OrderState::Unknown };
-        }
-    }
-
-    /// Back to what acks and fills say.
-    fn resume(&mut self) -> Applied {
-        self.state = if self.filled.0 > 0 || self.cum_reported.0 > 0 {
-            OrderState::PartiallyFilled
-        } else if self.acked {
-            OrderState::Live
-        } else {
-            OrderState::Pending
-        };
-        Applied::State(self.state)
-    }
-
-    fn reopen(&mut self) -> Applied {
+    fn reopen(&mut self, doubt: Doubt) -> Applied {
         self.end = None;
-        self.resume()
+        self.doubt = doubt;
+        self.settle()
+    }
+
+    /// The venue refused the order, and says now that it has it: open risk until a query resolves it.
+    #[cold]
+    fn refute(&mut self) -> Applied {
+        self.reopen(Doubt::Conflict);
+        Applied::Conflict
     }
 
     fn conflict(&mut self) -> Applied {
-        if !self.is_done() {
-            self.state = OrderState::Unknown;
+        if self.end.is_none() {
+            self.doubt = Doubt::Conflict;
+            self.settle();
         }
         Applied::Conflict
+    }
+
+    /// The state that the facts add up to. See the module.
+    #[inline]
+    fn settle(&mut self) -> Applied {
+        if self.end.is_none() && self.cum_reported >= self.qty {
+            self.end = Some(End { state: OrderState::Filled, cum_qty: self.qty.0, presumed: false });
+        }
+        self.state = match self.end {
+            Some(_) if self.filled == self.qty => OrderState::Filled,
+            Some(e) if self.filled.0 >= e.cum_qty => e.state,
+            Some(_) => OrderState::Unknown,
+            None if self.doubt != Doubt::None || self.missing().0 > 0 => OrderState::Unknown,
+            None if self.cancel_sent => OrderState::CancelPending,
+            None if self.filled.0 > 0 => OrderState::PartiallyFilled,
+            None if self.acked => OrderState::Live,
+            None => OrderState::Pending,
+        };
+        Applied::State(self.state)
     }
 }

@@ -2,11 +2,14 @@
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod transitions;
 
 use wire::{InstrumentId, OrderId, OrderState, Px, Qty, QueryStatus, Side, Slot, Ts};
 
+use crate::executions::Executions;
 use crate::id_map::IdMap;
-use crate::order::{Applied, Fill, Order, OrderEntry};
+use crate::order::{Applied, Fill, Order, OrderEntry, Risk};
 
 /// Slots that a client order id can name.
 const SLOTS_MAX: usize = 1 << 16;
@@ -82,7 +85,7 @@ pub struct Tally {
     pub reopened: u64,
 }
 
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 struct Sums {
     orders: u32,
     qty: [i128; 2],
@@ -94,6 +97,7 @@ struct Sums {
 /// Capacity is taken at construction; nothing allocates afterwards. A slot is free again only after
 /// [`OrderTable::release`], and free slots are reused oldest first, so a stray late report finds an empty slot
 /// rather than a stranger. An insert, a report and a release together take some 30 ns.
+#[derive(Clone)]
 pub struct OrderTable {
     slots: Vec<Option<Order>>,
     generations: Vec<u32>,
@@ -104,6 +108,7 @@ pub struct OrderTable {
     free: Vec<u32>,
     free_head: usize,
     ids: IdMap,
+    executions: Executions,
     sums: Vec<Sums>,
     tally: Tally,
 }
@@ -125,6 +130,7 @@ impl OrderTable {
             free: (0..orders as u32).collect(),
             free_head: 0,
             ids: IdMap::with_capacity(orders),
+            executions: Executions::with_capacity(orders),
             sums: vec![Sums::default(); instruments],
             tally: Tally::default(),
         }
@@ -155,9 +161,10 @@ impl OrderTable {
         self.used_at[slot as usize] = self.used.len() as u32;
         self.used.push(slot);
         let entered = Order::new(order, self.generations[slot as usize]);
+        let risk = entered.risk();
         self.slots[slot as usize] = Some(entered);
         self.ids.insert(order.id, Slot(slot));
-        self.add(&entered);
+        self.carry(order.instrument, order.side, order.px, Risk::default(), risk);
         Ok(Slot(slot))
     }
 
@@ -204,14 +211,13 @@ impl OrderTable {
     /// An order given up on our own conclusion (a query that found nothing) should be kept for a while: a late
     /// report can only reopen it while it is here.
     pub fn release(&mut self, slot: Slot) -> bool {
-        let Some(order) = self.get(slot).copied() else {
-            return false;
+        let id = match self.get(slot) {
+            Some(order) if order.is_done() => order.id,
+            _ => return false,
         };
-        if !order.is_done() || order.missing().0 > 0 {
-            return false;
-        }
         let (at, capacity) = (slot.0 as usize, self.slots.len());
-        self.ids.remove(order.id);
+        self.ids.remove(id);
+        self.executions.forget(slot);
         self.slots[at] = None;
         self.generations[at] = self.generations[at].wrapping_add(1);
         self.free[(self.free_head + capacity - self.used.len()) % capacity] = slot.0;
@@ -226,62 +232,69 @@ impl OrderTable {
     /// The gateway handed the order to the kernel.
     #[inline]
     pub fn on_sent(&mut self, slot: Slot, now: Ts) -> Applied {
-        self.report(slot, |o| o.on_sent(now))
+        self.report(slot, |o, _| o.on_sent(now))
     }
 
     /// The gateway refused before the wire: the new order, or, when that is out, its cancel.
     #[inline]
     pub fn on_not_sent(&mut self, slot: Slot) -> Applied {
-        self.report(slot, Order::on_not_sent)
+        self.report(slot, |o, _| o.on_not_sent())
     }
 
     /// The venue accepted; `venue_order_id` 0 = not said.
     #[inline]
     pub fn on_acked(&mut self, slot: Slot, venue_order_id: u64) -> Applied {
-        self.report(slot, |o| o.on_acked(venue_order_id))
+        self.report(slot, |o, _| o.on_acked(venue_order_id))
     }
 
     /// The venue refused the new order.
     #[inline]
     pub fn on_rejected(&mut self, slot: Slot) -> Applied {
-        self.report(slot, Order::on_rejected)
+        self.report(slot, |o, _| o.on_rejected())
     }
 
-    /// An execution. Book it in the [`crate::Ledger`] exactly when the answer is [`Applied::Fill`].
+    /// A stop order has triggered: it works in the book now.
+    #[inline]
+    pub fn on_triggered(&mut self, slot: Slot) -> Applied {
+        self.report(slot, |o, _| o.on_triggered())
+    }
+
+    /// An execution, from a report or from a list that the venue gave when asked. Book it in the
+    /// [`crate::Ledger`] exactly when the answer is [`Applied::Fill`]: each trade id is answered so once.
     #[inline]
     pub fn on_fill(&mut self, slot: Slot, fill: Fill) -> Applied {
-        self.report(slot, |o| o.on_fill(&fill))
+        self.report(slot, |o, executions| o.on_fill(slot, &fill, executions))
     }
 
     /// A cancel was handed to the gateway.
     #[inline]
     pub fn on_cancel_sent(&mut self, slot: Slot) -> Applied {
-        self.report(slot, Order::on_cancel_sent)
+        self.report(slot, |o, _| o.on_cancel_sent())
     }
 
     /// The order is gone by cancel, after `cum_qty` of executions.
     #[inline]
     pub fn on_cancelled(&mut self, slot: Slot, cum_qty: Qty) -> Applied {
-        self.report(slot, |o| o.on_end(OrderState::Cancelled, cum_qty))
+        self.report(slot, |o, _| o.on_end(OrderState::Cancelled, cum_qty))
     }
 
     /// The order is gone otherwise, after `cum_qty` of executions.
     #[inline]
     pub fn on_expired(&mut self, slot: Slot, cum_qty: Qty) -> Applied {
-        self.report(slot, |o| o.on_end(OrderState::Expired, cum_qty))
+        self.report(slot, |o, _| o.on_end(OrderState::Expired, cum_qty))
     }
 
     /// The venue refused a cancel. The order is open again as far as we know; a venue that says "no such order"
     /// deserves a query.
     #[inline]
     pub fn on_cancel_rejected(&mut self, slot: Slot) -> Applied {
-        self.report(slot, Order::on_cancel_rejected)
+        self.report(slot, |o, _| o.on_cancel_rejected())
     }
 
     /// Nobody knows: request lost, timed out, or the connection is gone.
     #[inline]
     pub fn on_unknown(&mut self, slot: Slot) -> Applied {
-        self.report(slot, Order::on_unknown)
+        self.report(slot, |o, _| o.on_unknown())
     }
 
     /// Answer to a query; `venue_order_id` 0 = not said.
@@ -293,7 +306,7 @@ impl OrderTable {
         venue_order_id: u64,
         cum_qty: Qty,
     ) -> Applied {
-        self.report(slot, |o| o.on_query(status, venue_order_id, cum_qty))
+        self.report(slot, |o, _| o.on_query(status, venue_order_id, cum_qty))
     }
 
     /// Open risk of an instrument.
@@ -325,7 +338,8 @@ impl OrderTable {
         }
     }
 
-    /// Orders that no report is clear about, each to be queried.
+    /// Orders that no report is clear about. [`Order::open_question`] says what to ask the venue about each, and
+    /// [`Order::missing`] the quantity whose executions are missing.
     pub fn unknown(&self) -> impl Iterator<Item = Slot> + '_ {
         self.iter().filter(|(_, o)| o.state == OrderState::Unknown).map(|(s, _)| s)
     }
@@ -336,29 +350,22 @@ impl OrderTable {
     }
 
     #[inline]
-    fn report(&mut self, slot: Slot, apply: impl FnOnce(&mut Order) -> Applied) -> Applied {
+    fn report(&mut self, slot: Slot, apply: impl FnOnce(&mut Order, &mut Executions) -> Applied) -> Applied {
         let Some(order) = self.slots.get_mut(slot.0 as usize).and_then(Option::as_mut) else {
             self.tally.no_order += 1;
             return Applied::NoOrder;
         };
-        let before = *order;
-        let applied = apply(order);
-        let after = *order;
-        if before.is_done() != after.is_done() {
-            self.subtract(&before);
-            self.add(&after);
-        } else if before.leaves() != after.leaves()
-            && let Some(sums) = self.sums.get_mut(after.instrument.0 as usize)
-        {
-            // Both are zero when both have ended, so this is the open order's change.
-            sums.qty[after.side as usize] += after.leaves().0 as i128 - before.leaves().0 as i128;
+        let before = order.risk();
+        let applied = apply(order, &mut self.executions);
+        let after = order.risk();
+        if before != after {
+            let (instrument, side, px) = (order.instrument, order.side, order.px);
+            self.carry(instrument, side, px, before, after);
         }
-        if before.is_done() && !after.is_done() {
-            self.tally.reopened += 1;
-        }
+        self.tally.reopened += (!before.open && after.open) as u64;
         match applied {
             Applied::State(_) => {}
-            Applied::Fill { .. } => self.tally.late += before.is_done() as u64,
+            Applied::Fill { .. } => self.tally.late += !before.open as u64,
             Applied::Late => self.tally.late += 1,
             Applied::Duplicate => self.tally.duplicate += 1,
             Applied::Conflict => self.tally.conflict += 1,
@@ -369,38 +376,24 @@ impl OrderTable {
         applied
     }
 
+    /// Brings the sums from what an order added before to what it adds now; the table already holds it as it is
+    /// now.
     #[inline]
-    fn add(&mut self, order: &Order) {
-        if order.is_done() {
-            return;
-        }
-        let side = order.side as usize;
-        let Some(sums) = self.sums.get_mut(order.instrument.0 as usize) else {
-            return;
-        };
-        sums.orders += 1;
-        sums.qty[side] += order.leaves().0 as i128;
-        if order.can_rest() && (sums.best[side] == 0 || better(order.side, order.px.0, sums.best[side])) {
-            sums.best[side] = order.px.0;
-        }
-    }
-
-    /// Takes out what an order added while it was open; the table already holds it as ended.
-    #[inline]
-    fn subtract(&mut self, order: &Order) {
-        if order.is_done() {
-            return;
-        }
-        let side = order.side as usize;
-        let at = order.instrument.0 as usize;
+    fn carry(&mut self, instrument: InstrumentId, side: Side, px: Px, before: Risk, after: Risk) {
+        let at = instrument.0 as usize;
         let Some(sums) = self.sums.get_mut(at) else {
             return;
         };
-        sums.orders -= 1;
-        sums.qty[side] -= order.leaves().0 as i128;
-        if order.can_rest() && order.px.0 == sums.best[side] {
-            let best = self.best_open_px(order.instrument, order.side);
-            self.sums[at].best[side] = best;
+        sums.orders = sums.orders + after.open as u32 - before.open as u32;
+        sums.qty[side as usize] += after.leaves as i128 - before.leaves as i128;
+        let best = &mut sums.best[side as usize];
+        if after.rests {
+            if *best == 0 || better(side, px.0, *best) {
+                *best = px.0;
+            }
+        } else if before.rests && px.0 == *best {
+            let best = self.best_open_px(instrument, side);
+            self.sums[at].best[side as usize] = best;
         }
     }
 

@@ -73,7 +73,7 @@ pub enum Kind {
     /// First half of an execution: px, qty, slot, trade id. MAKER when we rested. Followed by FillFee.
     Fill = 52,
     /// Second half: fee mantissa (8 decimals of the fee asset's scale), fee asset id, cumulative qty after
-    /// this fill, venue order id. Carries END.
+    /// this fill (0 = not said, as in a list of executions), venue order id. Carries END.
     FillFee = 53,
     /// Order gone by cancel: cumulative filled qty, venue order id, slot, 0.
     Cancelled = 54,
@@ -163,15 +163,24 @@ impl BookState {
     }
 }
 
-/// Life of an order as the oms knows it.
+/// Life of an order as the oms knows it. What each report does in each state: `orders/order.rs`.
 ///
 /// ```text
-///            SendNew        Acked            Fill (part)          Fill (rest)
-///   Pending ────────▶ (in flight) ──▶ Live ─────────────▶ PartiallyFilled ──────▶ Filled
-///      │ NotSent/Rejected     │          │ cancel sent │          │
-///      ▼                      │          ▼             ▼          ▼
-///   Rejected                  │      CancelPending ──▶ Cancelled / Filled / back to Live on a refused cancel
-///                             └──▶ Unknown ──(query)──▶ any of the above
+///             acked              fill, part                    fill, rest
+///   Pending ─────────▶ Live ───────────────────▶ PartiallyFilled ─────────▶ Filled
+///    │    │             │ ▲                         │ ▲
+///    │    │ cancel sent │ │ cancel rejected         │ │
+///    │    └───────────▶ ▼ │ ◀───────────────────────┘ │
+///    │               CancelPending ───────────────────┘
+///    │ rejected,        │
+///    │ not sent         │ cancelled, expired (also straight from Pending, Live and PartiallyFilled)
+///    ▼                  ▼
+///   Rejected         Cancelled, Expired
+///
+///   any open state ──── no answer, a contradiction, executions missing ────▶ Unknown
+///   Unknown ─────────── ack, query, the missing executions ────────────────▶ any other state
+///   any open state ──── fill, part ──▶ PartiallyFilled, or CancelPending still    ──── fill, rest ──▶ Filled
+///   Rejected, as we concluded or as the venue refutes ─────────────────────▶ Live, PartiallyFilled, Unknown
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(u8)]

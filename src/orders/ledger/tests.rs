@@ -181,7 +181,7 @@ fn repeated_reports_move_money_once() {
         })
         .expect("room");
     for cum in [10, 30, 10, 20, 30, 20] {
-        let fill = Fill { px: Px(100), qty: Qty(10), cum_qty: Qty(cum), trade_id: cum as u64 };
+        let fill = Fill { px: Px(100), qty: Qty(10), cum_qty: Some(Qty(cum)), trade_id: cum as u64 };
         if let Applied::Fill { qty, .. } = t.on_fill(slot, fill) {
             l.apply(&buy(100, qty.0, 1, 2)).expect("books");
         }

@@ -1,6 +1,7 @@
 //! Orders against reports in every order, scripted and random.
 
 use super::*;
+use crate::order::Question;
 use wire::OrderState::*;
 use wire::OrderType;
 
@@ -37,7 +38,7 @@ fn one() -> (OrderTable, Slot) {
 }
 
 fn fill(qty: i64, cum_qty: i64) -> Fill {
-    Fill { px: Px(50), qty: Qty(qty), cum_qty: Qty(cum_qty), trade_id: cum_qty as u64 }
+    Fill { px: Px(50), qty: Qty(qty), cum_qty: Some(Qty(cum_qty)), trade_id: cum_qty as u64 }
 }
 
 fn state(t: &OrderTable, slot: Slot) -> (OrderState, i64, i64) {
@@ -158,7 +159,13 @@ fn contradictions_become_unknown_and_a_query_resolves_them() {
     t.on_acked(s, 5);
     assert_eq!(t.on_rejected(s), Applied::Conflict);
     assert_eq!(state(&t, s), (Unknown, 0, 100));
-    assert_eq!(t.on_query(s, QueryStatus::NotFound, 0, Qty(0)), Applied::Conflict);
+    assert_eq!(t.get(s).and_then(Order::open_question), Some(Question::Order));
+    assert_eq!(t.on_acked(s, 5), Applied::Duplicate, "an ack settles no contradiction");
+    assert_eq!(t.on_query(s, QueryStatus::NotFound, 0, Qty(0)), Applied::Duplicate, "as unknown as before");
+    assert_eq!(t.on_query(s, QueryStatus::Open, 5, Qty(0)), Applied::State(Live));
+    assert_eq!(t.on_query(s, QueryStatus::NotFound, 0, Qty(0)), Applied::State(Unknown), "ask again");
+    assert_eq!(t.on_query(s, QueryStatus::Open, 6, Qty(0)), Applied::Conflict, "two orders at the venue");
+    assert_eq!(t.on_acked(s, 6), Applied::Conflict);
     assert_eq!(t.on_query(s, QueryStatus::Open, 5, Qty(0)), Applied::State(Live));
     t.on_sent(s, Ts(2));
     assert_eq!(t.on_not_sent(s), Applied::Conflict);
@@ -192,7 +199,8 @@ fn unknown_counts_as_open_until_the_query_answers() {
     for (status, cum, expect) in [
         (QueryStatus::NotFound, 0, (Rejected, 0, 0)),
         (QueryStatus::Open, 0, (Live, 0, 100)),
-        (QueryStatus::Open, 40, (PartiallyFilled, 0, 100)),
+        (QueryStatus::Open, 40, (Unknown, 0, 100)),
+        (QueryStatus::Open, 100, (Unknown, 0, 100)),
         (QueryStatus::Filled, 100, (Unknown, 0, 100)),
         (QueryStatus::Cancelled, 0, (Cancelled, 0, 0)),
         (QueryStatus::Cancelled, 40, (Unknown, 0, 40)),
@@ -229,7 +237,102 @@ fn given_up_too_early_lives_again() {
     assert_eq!(t.tally().reopened, 1);
     let (mut t, s) = give_up();
     assert_eq!(t.on_rejected(s), Applied::Duplicate);
-    assert_eq!(t.on_acked(s, 5), Applied::Late, "the venue's own word stands");
+    assert_eq!(t.on_acked(s, 5), Applied::Conflict, "the venue says both");
+    assert_eq!((state(&t, s), t.tally().reopened), ((Unknown, 0, 100), 1));
+}
+
+/// Both connections were cut while the order executed: a query names the quantity, a list brings the executions.
+#[test]
+fn executions_missed_on_every_connection_are_listed() {
+    let listed = |trade_id, px, qty| Fill { px: Px(px), qty: Qty(qty), cum_qty: None, trade_id };
+    let booked = |qty, leaves, done| Applied::Fill { qty: Qty(qty), leaves: Qty(leaves), done };
+    let (mut t, s) = one();
+    t.on_acked(s, 5);
+    t.on_fill(s, Fill { trade_id: 71, ..fill(10, 10) });
+    t.on_unknown(s);
+    assert_eq!(t.get(s).and_then(Order::open_question), Some(Question::Order));
+    assert_eq!(t.on_query(s, QueryStatus::Open, 5, Qty(60)), Applied::State(Unknown));
+    let o = t.get(s).expect("in use");
+    assert_eq!((o.open_question(), o.missing()), (Some(Question::Executions), Qty(50)));
+    assert_eq!(t.on_fill(s, listed(71, 50, 10)), Applied::Duplicate, "came by stream");
+    assert_eq!(t.on_fill(s, listed(74, 49, 30)), booked(30, 60, false));
+    assert_eq!(state(&t, s), (Unknown, 40, 60));
+    assert_eq!(t.on_fill(s, listed(73, 48, 20)), booked(20, 40, false));
+    assert_eq!(state(&t, s), (PartiallyFilled, 60, 40));
+    assert_eq!(t.get(s).and_then(Order::open_question), None);
+    // The streams come back and tell the end of the gap once more.
+    assert_eq!(t.on_fill(s, Fill { trade_id: 74, ..fill(30, 60) }), Applied::Duplicate);
+    assert_eq!(t.on_fill(s, Fill { trade_id: 75, ..fill(40, 100) }), booked(40, 0, true));
+    assert_eq!(state(&t, s), (Filled, 100, 0));
+    assert_eq!(t.get(s).map(|o| o.notional), Some(10 * 50 + 30 * 49 + 20 * 48 + 40 * 50));
+    assert_eq!(t.on_fill(s, listed(76, 50, 1)), Applied::Overfill { excess: Qty(1) });
+    assert!(t.release(s));
+    // A list that already holds what was never reported ends the order by itself.
+    let (mut t, s) = one();
+    t.on_unknown(s);
+    assert_eq!(t.on_fill(s, listed(1, 50, 100)), booked(100, 0, true));
+    assert_eq!(state(&t, s), (Filled, 100, 0));
+}
+
+#[test]
+fn a_stop_works_once_it_triggers() {
+    let stop = || {
+        let mut t = OrderTable::with_capacity(4);
+        let s = t
+            .insert(&OrderEntry { kind: OrderType::StopLimit, ..entry(1, Side::Buy, 50, 100) })
+            .expect("room");
+        t.on_sent(s, Ts(2));
+        (t, s)
+    };
+    let rests = |t: &OrderTable| (t.exposure(BTC).own_bid_px.0, t.exposure(BTC).open_buy_qty);
+    let (mut t, s) = stop();
+    assert_eq!(t.on_acked(s, 5), Applied::State(Live));
+    assert_eq!(rests(&t), (0, 100), "open risk, not in the book");
+    assert_eq!(t.on_triggered(s), Applied::State(Live));
+    assert_eq!(rests(&t), (50, 100));
+    assert_eq!(t.on_triggered(s), Applied::Duplicate);
+    t.on_cancelled(s, Qty(0));
+    assert_eq!((t.on_triggered(s), rests(&t)), (Applied::Late, (0, 0)));
+    // Ahead of its ack; by its first execution; after it was given up.
+    let (mut t, s) = stop();
+    assert_eq!((t.on_triggered(s), t.on_acked(s, 5)), (Applied::State(Live), Applied::Duplicate));
+    assert_eq!(rests(&t), (50, 100));
+    let (mut t, s) = stop();
+    t.on_fill(s, fill(10, 10));
+    assert_eq!(rests(&t), (50, 90));
+    let (mut t, s) = stop();
+    t.on_query(s, QueryStatus::NotFound, 0, Qty(0));
+    assert!(t.get(s).is_some_and(Order::is_presumed));
+    assert_eq!((t.on_triggered(s), rests(&t)), (Applied::State(Live), (50, 100)));
+}
+
+#[test]
+fn a_replace_is_a_cancel_and_a_new_order_with_two_outcomes() {
+    let both = || {
+        let (mut t, old) = one();
+        t.on_acked(old, 5);
+        t.on_cancel_sent(old);
+        let new = t.insert(&entry(2, Side::Buy, 51, 100)).expect("room");
+        assert_eq!((t.exposure(BTC).open_orders, t.exposure(BTC).open_buy_qty), (2, 200), "either may stand");
+        (t, old, new)
+    };
+    let open = |t: &OrderTable| (t.exposure(BTC).open_buy_qty, t.exposure(BTC).own_bid_px.0);
+    let (mut t, old, new) = both();
+    t.on_acked(new, 6);
+    t.on_cancelled(old, Qty(0));
+    assert_eq!((state(&t, old).0, state(&t, new).0, open(&t)), (Cancelled, Live, (100, 51)));
+    let (mut t, old, new) = both();
+    t.on_cancel_rejected(old);
+    t.on_rejected(new);
+    assert_eq!((state(&t, old).0, state(&t, new).0, open(&t)), (Live, Rejected, (100, 50)));
+    let (mut t, old, new) = both();
+    t.on_rejected(new);
+    t.on_cancelled(old, Qty(0));
+    assert_eq!((state(&t, old).0, state(&t, new).0, open(&t)), (Cancelled, Rejected, (0, 0)));
+    let (mut t, old, new) = both();
+    t.on_cancel_rejected(old);
+    t.on_acked(new, 6);
+    assert_eq!((state(&t, old).0, state(&t, new).0, open(&t)), (Live, Live, (200, 51)));
 }
 
 #[test]
@@ -418,8 +521,11 @@ fn nonsense_never_breaks_the_sums() {
                 6 => _ = t.on_acked(slot, rng.next(9)),
                 7 => _ = t.on_rejected(slot),
                 8 | 9 => {
-                    let (qty, cum_qty) = (number(&mut rng), number(&mut rng));
-                    t.on_fill(slot, Fill { px: Px(rng.next(100) as i64), qty, cum_qty, trade_id: step });
+                    let (qty, cum) = (number(&mut rng), number(&mut rng));
+                    let cum_qty = (rng.next(4) > 0).then_some(cum);
+                    let fill =
+                        Fill { px: Px(rng.next(100) as i64), qty, cum_qty, trade_id: rng.next(step + 2) };
+                    t.on_fill(slot, fill);
                 }
                 10 => _ = t.on_cancel_sent(slot),
                 11 => _ = t.on_cancelled(slot, number(&mut rng)),

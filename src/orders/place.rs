@@ -1,4 +1,4 @@
-//! Which part of an order is filled, from executions that may come twice or out of order.
+//! Where in an order its executions lie, from reports that may come twice or out of order.
 //!
 //! An execution with quantity `q` and cumulative quantity `c` is the half-open interval `(c - q, c]` of the
 //! order. Intervals already covered are duplicates; the covered part is one prefix plus a few detached
@@ -20,7 +20,7 @@ pub(crate) enum Cover {
     TooMany,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Covered {
     /// `(0, prefix]` is covered.
     prefix: i64,
@@ -30,6 +30,8 @@ pub(crate) struct Covered {
 }
 
 impl Covered {
+    pub(crate) const NOTHING: Covered = Covered { prefix: 0, detached: [(0, 0); DETACHED], n: 0 };
+
     /// Covers `(from, to]`; the caller ensures `0 <= from < to`.
     #[inline]
     pub(crate) fn cover(&mut self, from: i64, to: i64) -> Cover {
@@ -91,6 +93,8 @@ impl Covered {
                 kept += 1;
             }
         }
+        // What is not in use is zero, so that equal covers are equal values.
+        self.detached[kept..n].fill((0, 0));
         self.n = kept as u8;
     }
 }
@@ -120,7 +124,7 @@ mod tests {
             for i in (1..order.len()).rev() {
                 order.swap(i, next(i as u64 + 1) as usize);
             }
-            let mut covered = Covered::default();
+            let mut covered = Covered::NOTHING;
             let mut seen = vec![false; cuts];
             for i in order {
                 let expect = if seen[i] { Cover::Duplicate } else { Cover::New };
@@ -133,7 +137,7 @@ mod tests {
 
     #[test]
     fn contradictions_change_nothing() {
-        let mut c = Covered::default();
+        let mut c = Covered::NOTHING;
         assert_eq!(c.cover(0, 10), Cover::New);
         assert_eq!(c.cover(20, 30), Cover::New);
         let before = c;
@@ -146,7 +150,7 @@ mod tests {
 
     #[test]
     fn waiting_intervals_are_bounded() {
-        let mut c = Covered::default();
+        let mut c = Covered::NOTHING;
         for i in 0..DETACHED as i64 {
             assert_eq!(c.cover(10 + 2 * i, 11 + 2 * i), Cover::New);
         }
