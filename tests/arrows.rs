@@ -20,6 +20,7 @@ const ARROWS: &[(&str, &str, &[&str], &[&str])] = &[
         &["core_affinity", "crossbeam-utils", "libc", "thiserror"],
     ),
     ("corelane-stats", "src/stats", &["rings", "wire"], &["libc", "thiserror"]),
+    ("corelane-journal-format", "src/journal", &[], &["crc32c", "libc", "memmap2", "rtrb", "thiserror"]),
     ("corelane-net", "src/net", &[], &["io-uring", "libc", "rtrb", "rustls", "sha1", "thiserror"]),
     ("corelane-book", "src/book", &["wire"], &["thiserror"]),
     ("corelane-orders", "src/orders", &["wire"], &["thiserror"]),
