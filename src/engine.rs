@@ -34,7 +34,7 @@ use crate::agents::killer::Handles;
 use crate::agents::oms::{OmsAgent, OmsFinal, OmsPorts};
 use crate::agents::strategy::{StrategyAgent, StrategyPorts};
 use crate::controls::Controls;
-use crate::feed::Feed;
+use crate::feed::{Feed, FeedSettings};
 use crate::meters::{FeedMeters, GatewayMeters, OmsMeters, StrategyMeters};
 use crate::oms::{Oms, OmsError};
 
@@ -122,8 +122,8 @@ pub struct EngineSettings {
     pub slots: usize,
     /// Levels of a REST snapshot, each side.
     pub snapshot_levels: u32,
-    /// Depth updates kept while a snapshot is under way.
-    pub pending_updates_max: usize,
+    /// Settings of the feed.
+    pub feed: FeedSettings,
     /// Capacity of each ring, in the order of [`RINGS`]; powers of two.
     pub rings: [usize; 6],
     /// API key and secret.
@@ -211,7 +211,7 @@ pub fn assemble<L: Link, S: SnapshotSource>(
     let feed = FeedAgent::new(
         parts.market,
         parts.snapshots,
-        Feed::new(BinanceFeed::new(instruments.clone()), 0, settings.pending_updates_max),
+        Feed::new(BinanceFeed::new(instruments.clone()), 0, settings.feed),
         vec![
             Outlet::new(market_strategy_tx, Interest::TOP_AND_TRADES),
             Outlet::new(market_oms_tx, Interest::TOP),

@@ -5,16 +5,18 @@
 //! that the agent reads. Live, replay and the one-thread engine run exactly this code.
 //!
 //! ```text
-//!   Down ──up──▶ Syncing ──snapshot bridges──▶ InSync ──id missing──▶ Gap ──snapshot bridges──▶ InSync
-//!     ▲              │                            │                    │
-//!     └── link down ─┴──── malformed message ─────┴────────────────────┘   (malformed: resync, see `refuse`)
+//!   Down ──up──▶ Syncing ──snapshot bridged──▶ InSync ──id missing, crossed, stalled──▶ Gap ──bridged──▶ InSync
+//!     ▲              │                            │                                       │
+//!     └── link down ─┴──── malformed message ─────┴───────────────────────────────────────┘  (see `refuse`)
 //! ```
+//!
+//! *Bridged* means that an update has continued the snapshot; before that nobody knows whether both are of one book.
+//! *Stalled* means that tickers or updates come and none of them reaches the book.
 
 #[cfg(test)]
 mod tests;
 
 use book::L2Book;
-use stats::boards::TopBoard;
 use venue::{
     DepthHead, DepthSequence, DepthVerdict, FeedError, FeedSession, Level, MarketEvent, Snapshot,
     SnapshotVerdict,
@@ -30,10 +32,22 @@ const TICKERS_PER_UPDATE: usize = 8;
 const BOOK_LEVELS: usize = 10_000;
 /// Every how many applied updates the book is compared with the ticker.
 const CHECK_EVERY: u64 = 20;
-/// First pause before a failed or refused snapshot is asked for again; doubles up to the maximum.
+/// First pause between two snapshot requests; doubles with each up to the maximum.
 const SNAPSHOT_RETRY_NS: u64 = 100_000_000;
+/// Time in sync after which a snapshot is asked for at once again.
+const CALM_NS: u64 = 10_000_000_000;
 /// Longest pause between snapshot requests.
 const SNAPSHOT_RETRY_NS_MAX: u64 = 5_000_000_000;
+
+/// Checked settings of a feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FeedSettings {
+    /// Depth updates (and 64 levels for each, together) kept while a snapshot is under way; more restart the
+    /// synchronisation.
+    pub pending_updates_max: usize,
+    /// How long a book may take nothing while its ticker or its updates move on, ns; then it is out of sync.
+    pub depth_silence_ns: u64,
+}
 
 /// What the feed counted. One writer: the feed agent copies it to the statistics segment on its slow beat.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,16 +80,23 @@ pub struct FeedCounts {
     pub trades: u64,
     /// Missing trade ids found.
     pub trade_gaps: u64,
-    /// Crossed books after an update (each restarts the synchronisation).
+    /// Crossed tickers, and books crossed after an update (each restarts the synchronisation).
     pub crossed: u64,
+    /// Books that took nothing for too long while the market moved on (each restarts the synchronisation).
+    pub stalled: u64,
 }
 
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-struct Ticker {
-    ts_recv: Ts,
-    update_id: u64,
-    bid: Level,
-    ask: Level,
+/// Best prices as of an update id.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ticker {
+    /// When the message that brought it was received.
+    pub ts_recv: Ts,
+    /// The venue's update id; 0 = there was none yet.
+    pub update_id: u64,
+    /// Best bid.
+    pub bid: Level,
+    /// Best ask.
+    pub ask: Level,
 }
 
 /// Buffered updates: heads with the number of levels on each side and the receive time, levels in one flat row.
@@ -106,7 +127,27 @@ struct Market<Q> {
     top: Ticker,
     last_trade_id: u64,
     snapshot: SnapshotWish,
+    /// When a snapshot was asked for last.
+    asked_at: Ts,
     retry_ns: u64,
+    /// A snapshot is in the book.
+    loaded: bool,
+    /// Last update id in the book.
+    book_id: u64,
+    /// When the book last took something.
+    depth_at: Ts,
+    /// When it came into sync.
+    synced_at: Ts,
+    depth_silence_ns: u64,
+}
+
+/// A depth update in its parts, borrowed from the message.
+#[derive(Clone, Copy)]
+struct Update<'a> {
+    head: DepthHead,
+    bids: &'a [Level],
+    asks: &'a [Level],
+    ts_recv: Ts,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -126,10 +167,9 @@ pub struct Feed<V, Q> {
 }
 
 impl<V: FeedSession, Q: DepthSequence> Feed<V, Q> {
-    /// Books for every instrument of the session, all `Down`. While a snapshot is under way at most
-    /// `pending_updates_max` depth updates (and 64 levels for each, together) are kept; more restart the
-    /// synchronisation.
-    pub fn new(session: V, source: u16, pending_updates_max: usize) -> Feed<V, Q> {
+    /// Books for every instrument of the session, all `Down`.
+    pub fn new(session: V, source: u16, settings: FeedSettings) -> Feed<V, Q> {
+        let pending_updates_max = settings.pending_updates_max;
         let markets = session
             .instruments()
             .iter()
@@ -145,7 +185,13 @@ impl<V: FeedSession, Q: DepthSequence> Feed<V, Q> {
                 top: Ticker::default(),
                 last_trade_id: 0,
                 snapshot: SnapshotWish::No,
+                asked_at: Ts(0),
                 retry_ns: SNAPSHOT_RETRY_NS,
+                loaded: false,
+                book_id: 0,
+                depth_at: Ts(0),
+                synced_at: Ts(0),
+                depth_silence_ns: settings.depth_silence_ns,
             })
             .collect();
         Feed { session, source, markets, counts: FeedCounts::default() }
@@ -161,20 +207,10 @@ impl<V: FeedSession, Q: DepthSequence> Feed<V, Q> {
         self.markets.iter().map(|m| m.state).find(|s| *s != BookState::InSync).unwrap_or(BookState::InSync)
     }
 
-    /// Each market's state and top as an observer may see them, with the time of the message that brought it.
-    pub fn tops(&self) -> impl Iterator<Item = (&Instrument, TopBoard)> {
-        self.session.instruments().iter().zip(&self.markets).map(|(i, m)| {
-            let Ticker { bid, ask, .. } = m.top;
-            let top = TopBoard {
-                bid: (bid.px, bid.qty),
-                ask: (ask.px, ask.qty),
-                ts_recv: m.top.ts_recv,
-                state: m.state,
-                px_decimals: i.px_decimals,
-                qty_decimals: i.qty_decimals,
-            };
-            (i, top)
-        })
+    /// Each market's state and top, the time of the message that brought it with it.
+    pub fn tops(&self) -> impl Iterator<Item = (&Instrument, BookState, Ticker)> {
+        let markets = self.session.instruments().iter().zip(&self.markets);
+        markets.map(|(instrument, m)| (instrument, m.state, m.top))
     }
 
     /// The book of an instrument.
@@ -216,13 +252,13 @@ impl<V: FeedSession, Q: DepthSequence> Feed<V, Q> {
                 MarketEvent::Depth { head, bids, asks } => {
                     counts.updates_seen += 1;
                     if let Some(m) = market(markets, head.instrument) {
-                        m.on_depth(head, bids, asks, ts_recv, *source, counts, out);
+                        m.on_depth(Update { head, bids, asks, ts_recv }, *source, counts, out);
                     }
                 }
                 MarketEvent::Top { instrument, update_id, bid, ask } => {
                     counts.tickers += 1;
                     if let Some(m) = market(markets, instrument) {
-                        m.on_ticker(Ticker { ts_recv, update_id, bid, ask }, *source, out);
+                        m.on_ticker(Ticker { ts_recv, update_id, bid, ask }, *source, counts, out);
                     }
                 }
                 MarketEvent::Trade { instrument, trade_id, px, qty, aggressor, ts_exch } => {
@@ -270,6 +306,10 @@ impl<V: FeedSession, Q: DepthSequence> Feed<V, Q> {
         let m =
             self.markets.iter_mut().find(|m| matches!(m.snapshot, SnapshotWish::From(at) if at <= now))?;
         m.snapshot = SnapshotWish::Asked;
+        if m.asked_at != Ts(0) {
+            m.retry_ns = (m.retry_ns * 2).min(SNAPSHOT_RETRY_NS_MAX);
+        }
+        m.asked_at = now;
         Some(m.id)
     }
 
@@ -277,7 +317,7 @@ impl<V: FeedSession, Q: DepthSequence> Feed<V, Q> {
     pub fn on_snapshot(&mut self, snapshot: &Snapshot, now: Ts, out: &mut impl FnMut(Msg)) {
         let source = self.source;
         let Some(m) = market(&mut self.markets, snapshot.instrument) else { return };
-        if m.snapshot != SnapshotWish::Asked || matches!(m.state, BookState::Down | BookState::InSync) {
+        if m.snapshot != SnapshotWish::Asked || m.state == BookState::Down || m.loaded {
             return; // asked for before the connection was lost
         }
         m.on_snapshot(snapshot, now, source, &mut self.counts, out);
@@ -289,7 +329,7 @@ impl<V: FeedSession, Q: DepthSequence> Feed<V, Q> {
         if let Some(m) = market(&mut self.markets, instrument)
             && m.snapshot == SnapshotWish::Asked
         {
-            m.wish_later(now);
+            m.wish(now);
         }
     }
 
@@ -328,15 +368,20 @@ fn exch_delta_us(exch: Ts, recv: Ts) -> i32 {
 
 impl<Q: DepthSequence> Market<Q> {
     fn restart(&mut self, state: BookState, now: Ts, source: u16, out: &mut impl FnMut(Msg)) {
+        if self.state == BookState::InSync && now.since_ns(self.synced_at) > CALM_NS {
+            self.retry_ns = SNAPSHOT_RETRY_NS;
+        }
         self.sequence.reset();
         self.book.clear();
         self.pending.heads.clear();
         self.pending.levels.clear();
         self.top = Ticker::default();
+        self.loaded = false;
         if state == BookState::Down {
             self.ticker_next = 0;
             self.tickers.fill(Ticker::default());
             self.snapshot = SnapshotWish::No;
+            self.asked_at = Ts(0);
             self.retry_ns = SNAPSHOT_RETRY_NS;
         } else if self.snapshot != SnapshotWish::Asked {
             // The first buffered update asks. When a request is under way, its answer is judged against the
@@ -364,7 +409,13 @@ impl<Q: DepthSequence> Market<Q> {
         msg
     }
 
-    fn on_ticker(&mut self, ticker: Ticker, source: u16, out: &mut impl FnMut(Msg)) {
+    fn on_ticker(&mut self, ticker: Ticker, source: u16, counts: &mut FeedCounts, out: &mut impl FnMut(Msg)) {
+        if ticker.bid.px >= ticker.ask.px && ticker.bid.qty.0 > 0 && ticker.ask.qty.0 > 0 {
+            return self.cross(ticker.ts_recv, source, counts, out);
+        }
+        if ticker.update_id > self.book_id && self.is_stalled(ticker.ts_recv) {
+            return self.stall(ticker.ts_recv, source, counts, out);
+        }
         let at = self.ticker_next % self.tickers.len();
         self.tickers[at] = ticker;
         self.ticker_next += 1;
@@ -374,49 +425,42 @@ impl<Q: DepthSequence> Market<Q> {
         }
     }
 
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "one depth message in its parts, borrowed from different owners"
-    )]
     fn on_depth(
         &mut self,
-        head: DepthHead,
-        bids: &[Level],
-        asks: &[Level],
-        ts_recv: Ts,
+        update: Update<'_>,
         source: u16,
         counts: &mut FeedCounts,
         out: &mut impl FnMut(Msg),
     ) {
+        let (head, now) = (update.head, update.ts_recv);
         match self.sequence.on_depth(head.first_id, head.last_id) {
-            DepthVerdict::Apply => self.apply(head, bids, asks, ts_recv, source, counts, out),
-            DepthVerdict::Stale => counts.stale_dropped += 1,
-            DepthVerdict::Buffer => self.buffer(head, bids, asks, ts_recv, source, counts, out),
+            DepthVerdict::Apply => self.apply(update, source, counts, out),
+            DepthVerdict::Stale => {
+                counts.stale_dropped += 1;
+                if self.is_stalled(now) {
+                    self.stall(now, source, counts, out);
+                }
+            }
+            DepthVerdict::Buffer => self.buffer(update, source, counts, out),
             DepthVerdict::Gap => {
                 counts.gaps += 1;
-                self.restart(BookState::Gap, ts_recv, source, out);
+                self.restart(BookState::Gap, now, source, out);
                 // The update that showed the gap is the first of the new buffer.
                 if self.sequence.on_depth(head.first_id, head.last_id) == DepthVerdict::Buffer {
-                    self.buffer(head, bids, asks, ts_recv, source, counts, out);
+                    self.buffer(update, source, counts, out);
                 }
             }
         }
     }
 
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "one depth message in its parts, borrowed from different owners"
-    )]
     fn buffer(
         &mut self,
-        head: DepthHead,
-        bids: &[Level],
-        asks: &[Level],
-        ts_recv: Ts,
+        update: Update<'_>,
         source: u16,
         counts: &mut FeedCounts,
         out: &mut impl FnMut(Msg),
     ) {
+        let Update { head, bids, asks, ts_recv } = update;
         let levels = bids.len() + asks.len();
         let p = &mut self.pending;
         if p.heads.len() >= p.updates_max || p.levels.len() + levels > p.updates_max * LEVELS_PER_UPDATE {
@@ -428,13 +472,35 @@ impl<Q: DepthSequence> Market<Q> {
         p.levels.extend_from_slice(bids);
         p.levels.extend_from_slice(asks);
         if self.snapshot == SnapshotWish::No {
-            self.snapshot = SnapshotWish::From(ts_recv);
+            self.wish(ts_recv);
         }
     }
 
-    fn wish_later(&mut self, now: Ts) {
-        self.snapshot = SnapshotWish::From(now.plus_ns(self.retry_ns));
-        self.retry_ns = (self.retry_ns * 2).min(SNAPSHOT_RETRY_NS_MAX);
+    /// Wishes for a snapshot: at once after a calm time, else with a pause since the last that doubles. A book that
+    /// falls out of sync again and again must not spend the venue's budget on snapshots.
+    fn wish(&mut self, now: Ts) {
+        let at = if self.asked_at == Ts(0) { now } else { self.asked_at.plus_ns(self.retry_ns).max(now) };
+        self.snapshot = SnapshotWish::From(at);
+    }
+
+    /// The market moves on, and nothing of it has reached the book for too long.
+    fn is_stalled(&self, now: Ts) -> bool {
+        self.loaded && now.since_ns(self.depth_at) > self.depth_silence_ns
+    }
+
+    /// The venue says that its book is crossed: nothing it said before can be trusted.
+    #[cold]
+    fn cross(&mut self, now: Ts, source: u16, counts: &mut FeedCounts, out: &mut impl FnMut(Msg)) {
+        counts.crossed += 1;
+        if self.loaded {
+            self.restart(BookState::Gap, now, source, out);
+        }
+    }
+
+    #[cold]
+    fn stall(&mut self, now: Ts, source: u16, counts: &mut FeedCounts, out: &mut impl FnMut(Msg)) {
+        counts.stalled += 1;
+        self.restart(BookState::Gap, now, source, out);
     }
 
     fn on_snapshot(
@@ -446,21 +512,21 @@ impl<Q: DepthSequence> Market<Q> {
         out: &mut impl FnMut(Msg),
     ) {
         if self.sequence.on_snapshot(snapshot.last_id) == SnapshotVerdict::Refetch {
-            self.wish_later(now);
+            self.wish(now);
             return;
         }
         let pair = |l: &Level| (l.px, l.qty);
         if self.book.load(snapshot.bids.iter().map(pair), snapshot.asks.iter().map(pair)).is_err() {
             counts.refused[FeedError::Range { field: "", value: 0, rule: "" }.index()] += 1;
             self.restart(BookState::Syncing, now, source, out);
-            self.wish_later(now);
+            self.wish(now);
             return;
         }
         counts.snapshots += 1;
         self.snapshot = SnapshotWish::No;
-        self.retry_ns = SNAPSHOT_RETRY_NS;
-        self.state = BookState::InSync;
-        out(self.state_msg(now, source));
+        self.loaded = true;
+        self.book_id = snapshot.last_id;
+        self.depth_at = now;
         // Replay the buffer in order, without the tops on the way: they are of the past. It is moved out so that
         // `apply` may use `self`, and given back: no allocation, unless the buffer itself has a gap.
         let mut heads = core::mem::take(&mut self.pending.heads);
@@ -476,8 +542,9 @@ impl<Q: DepthSequence> Market<Q> {
             let bids = &levels[at..at + b];
             let asks = &levels[at + b..at + b + a];
             at += b + a;
-            if self.state == BookState::InSync {
-                self.on_depth(head, bids, asks, ts_recv, source, counts, &mut without_tops);
+            let update = Update { head, bids, asks, ts_recv };
+            if self.loaded {
+                self.on_depth(update, source, counts, &mut without_tops);
             } else if self.sequence.on_depth(head.first_id, head.last_id) == DepthVerdict::Buffer {
                 self.pending.heads.push((head, b as u32, a as u32, ts_recv));
                 self.pending.levels.extend_from_slice(bids);
@@ -508,20 +575,8 @@ impl<Q: DepthSequence> Market<Q> {
         }
     }
 
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "one depth message in its parts, borrowed from different owners"
-    )]
-    fn apply(
-        &mut self,
-        head: DepthHead,
-        bids: &[Level],
-        asks: &[Level],
-        ts_recv: Ts,
-        source: u16,
-        counts: &mut FeedCounts,
-        out: &mut impl FnMut(Msg),
-    ) {
+    fn apply(&mut self, update: Update<'_>, source: u16, counts: &mut FeedCounts, out: &mut impl FnMut(Msg)) {
+        let Update { head, bids, asks, ts_recv } = update;
         for l in bids {
             self.book.set(Side::Buy, l.px, l.qty);
         }
@@ -532,8 +587,16 @@ impl<Q: DepthSequence> Market<Q> {
         if self.book.crossed() {
             counts.crossed += 1;
             self.restart(BookState::Gap, ts_recv, source, out);
-            self.snapshot = SnapshotWish::From(ts_recv);
             return;
+        }
+        self.book_id = head.last_id;
+        self.depth_at = ts_recv;
+        let bridged = self.state != BookState::InSync;
+        if bridged {
+            // Only an update that continues the snapshot proves that both are of one book.
+            self.state = BookState::InSync;
+            self.synced_at = ts_recv;
+            out(self.state_msg(ts_recv, source));
         }
         let best = self.book.best();
         if counts.applied.is_multiple_of(CHECK_EVERY)
@@ -544,7 +607,7 @@ impl<Q: DepthSequence> Market<Q> {
                 && ticker.ask == Level { px: best.ask_px, qty: best.ask_qty };
             counts.bbo_matches += same as u64;
         }
-        self.publish_levels(head, bids, asks, ts_recv, source, out);
+        self.publish_levels(update, source, out);
         if head.last_id > self.top.update_id {
             let top = Ticker {
                 ts_recv,
@@ -558,17 +621,13 @@ impl<Q: DepthSequence> Market<Q> {
                 out(self.top_msg(source));
             }
         }
+        if bridged {
+            self.publish_newest_top(source, out);
+        }
     }
 
-    fn publish_levels(
-        &self,
-        head: DepthHead,
-        bids: &[Level],
-        asks: &[Level],
-        ts_recv: Ts,
-        source: u16,
-        out: &mut impl FnMut(Msg),
-    ) {
+    fn publish_levels(&self, update: Update<'_>, source: u16, out: &mut impl FnMut(Msg)) {
+        let Update { head, bids, asks, ts_recv } = update;
         let n = bids.len() + asks.len();
         let sides = bids.iter().map(|l| (l, 0u8)).chain(asks.iter().map(|l| (l, flag::SELL)));
         let delta = head.ts_exch.map_or(i32::MIN, |t| exch_delta_us(t, ts_recv));

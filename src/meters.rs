@@ -28,7 +28,7 @@ const TICK_ROWS: usize = 8_192;
 /// Agents with a heartbeat, in the order of the duty cycle; the kill thread is last.
 pub const AGENTS: [&str; 5] = ["feed", "strategy", "oms", "gateway", "kill"];
 
-const FEED: [&str; 16] = [
+const FEED: [&str; 17] = [
     "feed.messages",
     "feed.updates_seen",
     "feed.stale_dropped",
@@ -43,6 +43,7 @@ const FEED: [&str; 16] = [
     "feed.trades",
     "feed.trade_gaps",
     "feed.crossed",
+    "feed.stalled",
     "feed.missed_by_consumers",
     "feed.link_downs",
 ];
@@ -250,6 +251,7 @@ impl FeedMeters {
             c.trades,
             c.trade_gaps,
             c.crossed,
+            c.stalled,
             missed,
             self.link_downs.iter().sum(),
         ];

@@ -8,6 +8,7 @@ use wire::Instrument;
 
 use crate::agents::gateway::GatewaySettings;
 use crate::engine::{EngineError, EngineSettings};
+use crate::feed::FeedSettings;
 
 /// Part of the venue's order budget that is kept for cancels.
 const CANCEL_RESERVE: u32 = 5;
@@ -90,7 +91,10 @@ pub fn engine_settings(
         gateway,
         slots: SLOTS,
         snapshot_levels: config.feed.snapshot_levels,
-        pending_updates_max: config.feed.pending_updates_max as usize,
+        feed: FeedSettings {
+            pending_updates_max: config.feed.pending_updates_max as usize,
+            depth_silence_ns: config.feed.depth_silence_ms as u64 * 1_000_000,
+        },
         rings: [
             rings.market_strategy,
             rings.market_oms,

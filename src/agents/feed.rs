@@ -196,7 +196,15 @@ impl<L: Link, S: SnapshotSource, V: FeedSession, Q: DepthSequence> FeedAgent<L, 
 
     /// At most once a cycle, however many messages it brought.
     fn publish_boards(&mut self) {
-        for ((writer, shown), (_, top)) in self.boards.iter_mut().zip(self.feed.tops()) {
+        for ((writer, shown), (instrument, state, top)) in self.boards.iter_mut().zip(self.feed.tops()) {
+            let top = TopBoard {
+                bid: (top.bid.px, top.bid.qty),
+                ask: (top.ask.px, top.ask.qty),
+                ts_recv: top.ts_recv,
+                state,
+                px_decimals: instrument.px_decimals,
+                qty_decimals: instrument.qty_decimals,
+            };
             if *shown != top {
                 *shown = top;
                 writer.publish(&top);

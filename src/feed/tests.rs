@@ -16,6 +16,7 @@ const NOW: Ts = Ts(1_000_000_000_000);
 const MS: u64 = 1_000_000;
 const ID: InstrumentId = InstrumentId(0);
 const PENDING: usize = 4;
+const SETTINGS: FeedSettings = FeedSettings { pending_updates_max: PENDING, depth_silence_ns: 500 * MS };
 
 /// A venue that speaks in words: `D first last` and levels `b px qty` or `a px qty`; `T id px qty px qty`;
 /// `X id px qty`; `bye`. Anything else is not JSON.
@@ -118,7 +119,7 @@ struct Bench {
 impl Bench {
     /// Connected, nothing heard.
     fn up() -> Bench {
-        let mut b = Bench { feed: Feed::new(made(), 0, PENDING), out: Vec::new(), now: NOW };
+        let mut b = Bench { feed: Feed::new(made(), 0, SETTINGS), out: Vec::new(), now: NOW };
         assert_eq!(b.feed.state(ID), BookState::Down);
         b.feed.on_up(b.now, &mut |m| b.out.push(m));
         assert_eq!(b.states(), [BookState::Syncing]);
@@ -206,6 +207,8 @@ fn a_missing_id_is_a_gap_until_the_next_snapshot() {
     assert_eq!(b.tops(), [], "nothing of an unsound book");
     b.hear("T 15 100 1 110 1").expect("sound");
     assert_eq!(b.tops(), [], "a ticker neither");
+    assert_eq!(b.wish(), None, "the last snapshot is hardly here");
+    b.now = b.now.plus_ns(SNAPSHOT_RETRY_NS);
     assert_eq!(b.wish(), Some(ID));
     b.snapshot(14);
     assert_eq!(b.states(), [BookState::InSync]);
@@ -263,6 +266,7 @@ fn a_message_that_cannot_be_read_puts_the_books_out_of_sync() {
     assert_eq!((b.states(), b.counts().refused[0]), (vec![BookState::Syncing], 1));
     assert_eq!(b.wish(), None);
     b.hear("D 13 14 b 100 9").expect("sound");
+    b.now = b.now.plus_ns(SNAPSHOT_RETRY_NS);
     assert_eq!(b.wish(), Some(ID));
     b.snapshot(13);
     assert_eq!((b.states(), b.feed.worst_state()), (vec![BookState::InSync], BookState::InSync));
@@ -317,7 +321,102 @@ fn a_crossed_book_is_a_gap() {
     b.out.clear();
     b.hear("D 13 13 b 110 1").expect("sound");
     assert_eq!((b.states(), b.counts().crossed), (vec![BookState::Gap], 1));
-    assert_eq!((b.tops(), b.wish()), (vec![], Some(ID)));
+    b.now = b.now.plus_ns(SNAPSHOT_RETRY_NS);
+    assert_eq!((b.tops(), b.wish()), (vec![], None), "the next update asks");
+    b.hear("D 14 14 b 110 0").expect("sound");
+    assert_eq!(b.wish(), Some(ID));
+}
+
+#[test]
+fn a_crossed_ticker_is_a_gap_and_no_top() {
+    for crossed in ["T 13 111 1 110 1", "T 13 110 1 110 1"] {
+        let mut b = Bench::in_sync();
+        b.out.clear();
+        b.hear(crossed).expect("sound");
+        assert_eq!((b.states(), b.counts().crossed), (vec![BookState::Gap], 1));
+        assert_eq!(b.tops(), []);
+    }
+    let mut b = Bench::in_sync();
+    b.hear("T 13 110 0 110 1").expect("sound");
+    assert_eq!(b.counts().crossed, 0, "an empty side crosses nothing");
+}
+
+#[test]
+fn a_snapshot_that_no_update_continues_is_not_in_sync() {
+    let mut b = Bench::up();
+    b.hear("D 9 10 b 98 5").expect("sound");
+    assert_eq!(b.wish(), Some(ID));
+    b.snapshot(12);
+    b.hear("T 12 100 1 110 1").expect("sound");
+    assert_eq!((b.states(), b.tops()), (vec![], vec![]));
+    b.hear("D 11 13 b 101 1").expect("sound");
+    assert_eq!(b.states(), [BookState::InSync]);
+}
+
+#[test]
+fn a_book_that_stands_still_while_the_market_moves_is_out_of_sync() {
+    let later = |b: &mut Bench| b.now = b.now.plus_ns(SETTINGS.depth_silence_ns);
+    // Tickers go on; no update comes.
+    let mut b = Bench::in_sync();
+    later(&mut b);
+    b.hear("T 12 100 2 110 1").expect("sound");
+    assert_eq!(b.counts().stalled, 0, "nothing has happened since the last update");
+    b.hear("T 13 100 2 110 1").expect("sound");
+    assert_eq!((b.counts().stalled, b.feed.state(ID)), (1, BookState::Gap));
+    // An update from the end of numbers swallows all that follow.
+    let mut b = Bench::in_sync();
+    b.hear("D 13 9000000000000000000 b 98 5").expect("sound");
+    for id in 14..20 {
+        b.hear(&format!("D {id} {id} b 98 5")).expect("sound");
+    }
+    assert_eq!(b.feed.state(ID), BookState::InSync);
+    later(&mut b);
+    b.hear("D 20 20 b 98 5").expect("sound");
+    assert_eq!((b.counts().stalled, b.feed.state(ID)), (1, BookState::Gap));
+    // A snapshot from there never comes into sync.
+    let mut b = Bench::up();
+    b.hear("D 9 10 b 98 5").expect("sound");
+    assert_eq!(b.wish(), Some(ID));
+    b.snapshot(9_000_000_000_000_000_000);
+    b.hear("D 11 11 b 98 5").expect("sound");
+    later(&mut b);
+    b.hear("D 12 12 b 98 5").expect("sound");
+    assert_eq!((b.counts().stalled, b.feed.state(ID)), (1, BookState::Gap));
+}
+
+#[test]
+fn a_book_that_breaks_again_and_again_asks_with_longer_and_longer_pauses() {
+    let mut b = Bench::in_sync();
+    let (mut id, mut asked) = (12, 0);
+    b.hear("T 90000000 111 1 110 1").expect("sound");
+    let end = b.now.plus_ns(60_000 * MS);
+    while b.now < end {
+        id += 1;
+        b.hear(&format!("D {id} {id} b 98 {id}")).expect("sound");
+        if b.wish().is_some() {
+            asked += 1;
+            b.snapshot(id);
+            b.hear(&format!("D {0} {0} b 98 {0}", id + 1)).expect("sound");
+            id += 1;
+            assert_eq!(b.feed.state(ID), BookState::InSync);
+            b.hear("T 90000000 111 1 110 1").expect("sound");
+        }
+        b.out.clear();
+    }
+    assert!((10..20).contains(&asked), "{asked} snapshots in a minute");
+    // After a calm time the next is asked for at once.
+    assert_ne!(b.feed.state(ID), BookState::InSync);
+    b.now = b.now.plus_ns(6_000 * MS);
+    assert_eq!(b.wish(), Some(ID));
+    b.snapshot(id);
+    for _ in 0..11 {
+        b.now = b.now.plus_ns(1_000 * MS);
+        id += 1;
+        b.hear(&format!("D {id} {id} b 98 5")).expect("sound");
+    }
+    b.hear("T 90000001 111 1 110 1").expect("sound");
+    b.hear(&format!("D {0} {0} b 98 5", id + 1)).expect("sound");
+    assert_eq!(b.wish(), Some(ID), "at once");
 }
 
 #[test]
@@ -356,7 +455,7 @@ impl Rig {
         let agent = FeedAgent::new(
             wires.link(0),
             snapshots,
-            Feed::new(made(), 0, PENDING),
+            Feed::new(made(), 0, SETTINGS),
             vec![Outlet::new(producer, Interest::TOP_AND_TRADES)],
             meters,
             Vec::new(),

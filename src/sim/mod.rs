@@ -10,5 +10,5 @@ mod one_thread;
 mod snapshots;
 pub mod wires;
 
-pub use one_thread::{Fate, OneThread, SimOutcome, SimSetup};
+pub use one_thread::{Fate, OneThread, RestTamper, SimOutcome, SimSetup};
 pub use snapshots::MemSnapshots;

@@ -89,8 +89,12 @@ pub struct SimOutcome {
     pub kill: ControlSnapshot,
 }
 
+/// Someone between the venue's REST answers and the engine: status and body in, status and body out.
+pub type RestTamper = Box<dyn FnMut(u16, Vec<u8>) -> (u16, Vec<u8>)>;
+
 /// The engine and its venue in one thread.
 pub struct OneThread {
+    rest_tamper: Option<RestTamper>,
     clock: VirtualClock,
     venue: BinanceSim,
     wires: Wires,
@@ -182,6 +186,7 @@ impl OneThread {
         let mut invoker = Invoker::new(agents, Clock::Virtual(clock.clone()), sink);
         invoker.start();
         Ok(OneThread {
+            rest_tamper: None,
             clock,
             venue,
             wires,
@@ -215,6 +220,16 @@ impl OneThread {
     /// The wires, for faults in the middle of a run.
     pub fn wires(&self) -> &Wires {
         &self.wires
+    }
+
+    /// Puts someone between the venue's snapshots and the engine; `None` takes him away.
+    pub fn tamper_rest(&mut self, tamper: Option<RestTamper>) {
+        self.rest_tamper = tamper;
+    }
+
+    /// Changes the venue itself in the middle of a run.
+    pub fn venue_mut(&mut self) -> &mut BinanceSim {
+        &mut self.venue
     }
 
     /// Names of the assets by number.
@@ -402,8 +417,12 @@ impl OneThread {
             match out {
                 Out::Text { conn, payload } => self.wires.to_engine(conn.0, payload, now),
                 Out::Close { conn } => self.wires.closed(conn.0),
-                Out::Http { id, status, mut body } => {
+                Out::Http { id, status, body } => {
                     self.held_requests -= 1;
+                    let (status, mut body) = match &mut self.rest_tamper {
+                        Some(tamper) => tamper(status, body),
+                        None => (status, body),
+                    };
                     let instrument = InstrumentId(id as u32);
                     let snapshot = match status {
                         200 => self.parser.parse_snapshot(instrument, &mut body).ok(),

@@ -61,6 +61,19 @@ pub struct Faults {
     pub stalled_ppm: u32,
 }
 
+/// Direction of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// From the venue.
+    Inward,
+    /// From the engine.
+    Outward,
+}
+
+/// Someone in the middle of a connection: is given each message and says what is delivered in its place, each with
+/// an extra delay in ns. A delayed message does not hold up those behind it.
+pub type Tamper = Box<dyn FnMut(Way, Vec<u8>) -> Vec<(u64, Vec<u8>)> + Send>;
+
 /// Latency and faults of one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WireSettings {
@@ -107,7 +120,6 @@ pub enum Turn {
     Gone(u32),
 }
 
-#[derive(Debug)]
 struct Wire {
     state: State,
     settings: WireSettings,
@@ -119,6 +131,13 @@ struct Wire {
     stalled_until: Ts,
     tell_gone: bool,
     sent: u64,
+    tamper: Option<Tamper>,
+}
+
+/// Puts a message where its time falls, behind those of the same time.
+fn insert(queue: &mut VecDeque<(Ts, Vec<u8>)>, due: Ts, payload: Vec<u8>) {
+    let at = queue.iter().rposition(|m| m.0 <= due).map_or(0, |i| i + 1);
+    queue.insert(at, (due, payload));
 }
 
 impl Wire {
@@ -142,10 +161,26 @@ impl Wire {
         self.stalled_until = Ts(0);
     }
 
+    /// What the one in the middle makes of a message; the message itself without one.
+    fn tampered(&mut self, way: Way, payload: Vec<u8>, now: Ts) -> Option<Vec<u8>> {
+        let Some(tamper) = &mut self.tamper else { return Some(payload) };
+        let made = tamper(way, payload);
+        let travel = self.settings.latency_ns;
+        let queue = match way {
+            Way::Inward => &mut self.inward,
+            Way::Outward => &mut self.outward,
+        };
+        for (delay_ns, payload) in made {
+            insert(queue, now.plus_ns(travel + delay_ns), payload);
+        }
+        None
+    }
+
     fn inward(&mut self, payload: Vec<u8>, now: Ts) {
         if !matches!(self.state, State::Up | State::Accepted) {
             return;
         }
+        let Some(payload) = self.tampered(Way::Inward, payload, now) else { return };
         let faults = self.settings.faults;
         if self.chance.chance(faults.cut_ppm) {
             return self.lose(CloseReason::Reset);
@@ -168,7 +203,7 @@ impl Wire {
 }
 
 /// All connections of a one-thread engine.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Wires {
     wires: Arc<Mutex<Vec<Wire>>>,
     clock: VirtualClock,
@@ -187,6 +222,7 @@ impl Wires {
             stalled_until: Ts(0),
             tell_gone: false,
             sent: 0,
+            tamper: None,
         };
         Wires { wires: Arc::new(Mutex::new((0..n).map(wire).collect())), clock }
     }
@@ -205,6 +241,13 @@ impl Wires {
     pub fn set(&self, i: u32, settings: WireSettings) {
         if let Some(w) = self.lock().get_mut(i as usize) {
             w.settings = settings;
+        }
+    }
+
+    /// Puts someone in the middle of connection `i`, for both directions; `None` takes him away.
+    pub fn tamper(&self, i: u32, tamper: Option<Tamper>) {
+        if let Some(w) = self.lock().get_mut(i as usize) {
+            w.tamper = tamper;
         }
     }
 
@@ -302,7 +345,6 @@ impl Wires {
 }
 
 /// The engine's end of one connection in memory.
-#[derive(Debug)]
 pub struct MemLink {
     wires: Wires,
     i: u32,
@@ -369,9 +411,11 @@ impl Link for MemLink {
             if w.chance.chance(faults.stalled_ppm) {
                 w.stalled_until = now.plus_ns(20_000_000);
             }
-            if !w.chance.chance(faults.lost_ppm) {
+            if !w.chance.chance(faults.lost_ppm)
+                && let Some(payload) = w.tampered(Way::Outward, payload.to_vec(), now)
+            {
                 let due = w.due(now, w.outward.back().map(|m| m.0));
-                w.outward.push_back((due, payload.to_vec()));
+                w.outward.push_back((due, payload));
             }
             if w.chance.chance(faults.cut_ppm) {
                 w.lose(CloseReason::Reset); // after the kernel took it

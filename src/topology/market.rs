@@ -270,11 +270,18 @@ pub struct Feed {
     pub pending_updates_max: u32,
     /// Silence of the stream after which it counts as dead, ms.
     pub silence_ms: u32,
+    /// Time that a book may take no update while its ticker moves on, ms, 200..=120000.
+    pub depth_silence_ms: u32,
 }
 
 impl Default for Feed {
     fn default() -> Self {
-        Feed { snapshot_levels: 1_000, pending_updates_max: 1_024, silence_ms: 10_000 }
+        Feed {
+            snapshot_levels: 1_000,
+            pending_updates_max: 1_024,
+            silence_ms: 10_000,
+            depth_silence_ms: 3_000,
+        }
     }
 }
 
@@ -283,6 +290,7 @@ impl Feed {
         c.range("feed.snapshot_levels", self.snapshot_levels, 5, 5_000);
         c.range("feed.pending_updates_max", self.pending_updates_max, 16, 65_536);
         c.range("feed.silence_ms", self.silence_ms, 100, 120_000);
+        c.range("feed.depth_silence_ms", self.depth_silence_ms, 200, 120_000);
     }
 }
 

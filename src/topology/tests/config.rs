@@ -57,6 +57,7 @@ const BROKEN: &[(&str, &str)] = &[
     ("feed.snapshot_levels = 5001", "must be 5..=5000"),
     ("feed.pending_updates_max = 1", "must be 16..=65536"),
     ("feed.silence_ms = 1", "must be 100..=120000"),
+    ("feed.depth_silence_ms = 100", "must be 200..=120000"),
     ("runtime.idle = 'sleep'", "unknown variant `sleep`"),
     ("runtime.park_us = 0", "must be 1..=1000000"),
     ("runtime.fifo_priority = 100", "must be 0..=99"),

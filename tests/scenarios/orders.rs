@@ -1,0 +1,156 @@
+//! What can happen to orders and the answers about them.
+
+use crate::rig::{MS, ORDERS, Rig, S, agrees, event, json, swap};
+
+fn is_reply_to_place(message: &serde_json::Value) -> bool {
+    message["id"].as_str().is_some_and(|id| id.starts_with('p'))
+}
+
+#[test]
+fn an_acknowledgement_two_seconds_behind_its_own_fill() {
+    let mut rig = Rig::new(101);
+    rig.run(S);
+    rig.inward(&ORDERS, |m| {
+        let late = is_reply_to_place(&json(&m));
+        vec![(if late { 2 * S } else { 0 }, m)]
+    });
+    rig.run(10 * S);
+    rig.honest();
+    rig.run(5 * S);
+    assert!(rig.orders_in(2 * S) > 0, "{:?}", rig.counters());
+    agrees(rig);
+}
+
+#[test]
+fn fills_three_seconds_behind_every_answer() {
+    let mut rig = Rig::new(102);
+    rig.run(S);
+    rig.inward(&ORDERS, |m| {
+        let late = event(&json(&m), "executionReport").is_some_and(|e| e["x"] == "TRADE");
+        vec![(if late { 3 * S } else { 0 }, m)]
+    });
+    rig.run(15 * S);
+    rig.honest();
+    rig.run(10 * S);
+    assert!(rig.orders_in(3 * S) > 0, "{:?}", rig.counters());
+    agrees(rig);
+}
+
+#[test]
+fn reports_shuffled_by_up_to_a_second_on_each_connection() {
+    for seed in 103..108 {
+        let mut rig = Rig::new(seed);
+        rig.run(S);
+        let mut n = seed;
+        rig.inward(&ORDERS, move |m| {
+            n = n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            vec![((n >> 33) % S, m)]
+        });
+        rig.run(10 * S);
+        rig.honest();
+        rig.run(10 * S);
+        assert!(rig.orders_in(3 * S) > 0, "seed {seed}: {:?}", rig.counters());
+        agrees(rig);
+    }
+}
+
+#[test]
+fn one_connection_that_says_nothing_about_orders_any_more() {
+    for quiet in ORDERS {
+        let mut rig = Rig::new(110 + quiet as u64);
+        rig.run(2 * S);
+        rig.inward(&[quiet], |m| if json(&m).get("event").is_some() { vec![] } else { vec![(0, m)] });
+        rig.run(10 * S);
+        rig.honest();
+        rig.run(3 * S);
+        agrees(rig);
+    }
+}
+
+#[test]
+fn every_order_is_answered_with_a_timeout_and_lives() {
+    let mut rig = Rig::new(113);
+    rig.run(S);
+    rig.inward(&ORDERS, |m| {
+        let reply = json(&m);
+        if !is_reply_to_place(&reply) {
+            return vec![(0, m)];
+        }
+        let error = format!(
+            r#"{{"id":{},"status":504,"error":{{"code":-1007,"msg":"Timeout waiting for response from backend server. Send status unknown; execution status unknown."}}}}"#,
+            reply["id"]
+        );
+        vec![(0, error.into_bytes())]
+    });
+    rig.run(10 * S);
+    rig.honest();
+    rig.run(5 * S);
+    assert!(rig.orders_in(3 * S) > 0, "{:?}", rig.counters());
+    agrees(rig);
+}
+
+#[test]
+fn an_answer_that_belongs_to_an_order_of_long_ago() {
+    let mut rig = Rig::new(114);
+    rig.run(S);
+    // Every reply and report comes once more, six seconds later, when its slot belongs to another order.
+    rig.inward(&ORDERS, |m| vec![(0, m.clone()), (6 * S, m)]);
+    rig.run(20 * S);
+    rig.honest();
+    rig.run(8 * S);
+    assert!(rig.orders_in(2 * S) > 0, "{:?}", rig.counters());
+    agrees(rig);
+}
+
+#[test]
+fn more_filled_than_was_ordered_stops_trading() {
+    let mut rig = Rig::new(115);
+    rig.run(2 * S);
+    rig.inward(&ORDERS, |m| {
+        let message = json(&m);
+        let Some(e) = event(&message, "executionReport").filter(|e| e["x"] == "TRADE") else {
+            return vec![(0, m)];
+        };
+        let l = format!("\"l\":{}", e["l"]);
+        let z = format!("\"z\":{}", e["z"]);
+        let lied = swap(&m, &l, "\"l\":\"7.00000000\"");
+        vec![(0, swap(&lied, &z, "\"z\":\"7.00000000\""))]
+    });
+    rig.run(5 * S);
+    assert_eq!(rig.orders_in(10 * S), 0);
+    let outcome = rig.finish();
+    assert_ne!(outcome.oms.halt, "none");
+    assert_eq!(outcome.venue_open_orders, 0);
+}
+
+#[test]
+fn a_venue_that_halts_the_symbol_is_not_besieged() {
+    let mut rig = Rig::new(116);
+    rig.run(2 * S);
+    rig.engine.venue_mut().set_trading(false);
+    rig.run(S);
+    let sent = rig.orders_in(10 * S);
+    assert!(sent <= 100, "{sent} orders in 10 s to a venue that refuses every one");
+    rig.engine.venue_mut().set_trading(true);
+    rig.run(5 * S);
+    assert!(rig.orders_in(10 * S) > 0, "{:?}", rig.counters());
+    agrees(rig);
+}
+
+#[test]
+fn a_kill_with_every_answer_a_second_away() {
+    for seed in 123..126 {
+        let mut rig = Rig::new(seed);
+        rig.run(2 * S);
+        rig.inward(&ORDERS, |m| vec![(S, m)]);
+        rig.run(100 * MS);
+        rig.engine.command_stop();
+        let fate = rig.engine.run_for(60 * S);
+        assert_eq!(fate, corelane::sim::Fate::Killed, "seed {seed}");
+        assert_eq!(rig.engine.venue().open_orders(), [], "seed {seed}");
+        let outcome = rig.finish();
+        for line in &outcome.oms.assets {
+            assert_eq!(line.difference, Some(0), "seed {seed} halt {}: {line:?}", outcome.oms.halt);
+        }
+    }
+}
