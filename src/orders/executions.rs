@@ -15,7 +15,7 @@ use crate::place::{Cover, Covered};
 /// Trade ids held at once, for each order of the table on average.
 const IDS_PER_ORDER: usize = 8;
 /// Fewest trade ids that a table holds.
-const IDS_MIN: usize = 1024;
+const IDS_MIN: usize = 64;
 
 const NONE: u32 = u32::MAX;
 
@@ -175,6 +175,20 @@ impl Executions {
         known.first = at;
         known.id_max = known.id_max.max(trade_id);
         true
+    }
+
+    /// What is known of an order, without where in the pool it lies. For tests.
+    #[cfg(test)]
+    pub(crate) fn known(&self, slot: Slot) -> (impl Eq + std::hash::Hash + Copy + use<>, Vec<u64>) {
+        let known = self.orders[slot.0 as usize];
+        let mut ids = Vec::new();
+        let mut at = known.first;
+        while at != NONE {
+            ids.push(self.cells[at as usize].id);
+            at = self.cells[at as usize].next;
+        }
+        ids.sort_unstable();
+        (Known { first: 0, ..known }, ids)
     }
 }
 

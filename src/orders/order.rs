@@ -440,14 +440,13 @@ impl Order {
     }
 
     pub(crate) fn on_cancel_sent(&mut self) -> Applied {
-        if self.end.is_some() {
-            return Applied::Late;
+        let again = std::mem::replace(&mut self.cancel_sent, true);
+        match self.end {
+            // Kept all the same: an end of our own conclusion may not last.
+            Some(_) => Applied::Late,
+            None if again => Applied::Duplicate,
+            None => self.settle(),
         }
-        if self.cancel_sent {
-            return Applied::Duplicate;
-        }
-        self.cancel_sent = true;
-        self.settle()
     }
 
     pub(crate) fn on_end(&mut self, state: OrderState, cum_qty: Qty) -> Applied {
@@ -471,11 +470,8 @@ impl Order {
     }
 
     pub(crate) fn on_cancel_rejected(&mut self) -> Applied {
-        if self.end.is_some() || !self.cancel_sent {
-            return Applied::Late;
-        }
-        self.cancel_sent = false;
-        self.settle()
+        let waited = std::mem::replace(&mut self.cancel_sent, false);
+        if self.end.is_some() || !waited { Applied::Late } else { self.settle() }
     }
 
     pub(crate) fn on_unknown(&mut self) -> Applied {

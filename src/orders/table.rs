@@ -1,6 +1,8 @@
 //! The table of orders and the open risk it adds up to.
 
 #[cfg(test)]
+mod interleavings;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod transitions;
