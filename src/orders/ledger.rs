@@ -2,16 +2,9 @@
 //!
 //! Every amount of an asset is an `i128` mantissa at 16 decimals ([`AMOUNT_DECIMALS`]): fine enough to hold a
 //! price times a quantity exactly, so nothing is rounded here and a difference from the venue's balance is a
-//! real one. An execution posts legs that sum to zero in each asset:
-//!
-//! | | our account | market | fees | equity |
-//! |---|---|---|---|---|
-//! | buy, base | `+qty` | `-qty` | | |
-//! | buy, quote | `-px*qty` | `+px*qty` | | |
-//! | fee | `-fee` | | `+fee` | |
-//! | opening balance, deposit | `+amount` | | | `-amount` |
-//!
-//! So for each asset `account + market + fees + equity == 0` always ([`Ledger::check`]).
+//! real one. Each event is an [`Entry`] whose legs sum to zero in each asset; it is posted whole or refused
+//! whole. So the accounts of each asset sum to zero always, and the positions, which are kept beside them, must
+//! say the same as the accounts ([`Ledger::check`]).
 
 #[cfg(test)]
 mod tests;
@@ -19,6 +12,7 @@ mod tests;
 use wire::{AssetId, Instrument, InstrumentId, Px, Qty, Side};
 
 use crate::Position;
+use crate::entry::{Account, Entry};
 
 /// Decimals of every asset amount in the ledger.
 pub const AMOUNT_DECIMALS: u8 = 16;
@@ -89,18 +83,10 @@ pub struct Booked {
     pub realised: i128,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Accounts {
-    account: i128,
-    market: i128,
-    fees: i128,
-    equity: i128,
-}
-
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Listing {
-    base: usize,
-    quote: usize,
+    base: AssetId,
+    quote: AssetId,
     /// Amount of one quantity unit, and of one unit of price × quantity, at 16 decimals.
     base_unit: i128,
     quote_unit: i128,
@@ -110,10 +96,11 @@ struct Listing {
 /// Positions by instrument and accounts by asset. See the module.
 ///
 /// Nothing allocates after construction.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ledger {
     listings: Vec<Option<Listing>>,
-    assets: Vec<Accounts>,
+    /// By asset number, then by [`Account`].
+    assets: Vec<[i128; Account::ALL.len()]>,
 }
 
 impl Ledger {
@@ -132,14 +119,14 @@ impl Ledger {
                 return Err(LedgerError::Scale { instrument: i.id, decimals });
             }
             listings[i.id.0 as usize] = Some(Listing {
-                base: i.base_id.0 as usize,
-                quote: i.quote_id.0 as usize,
+                base: i.base_id,
+                quote: i.quote_id,
                 base_unit: 10i128.pow((AMOUNT_DECIMALS - i.qty_decimals) as u32),
                 quote_unit: 10i128.pow((AMOUNT_DECIMALS - decimals) as u32),
                 position: Position::default(),
             });
         }
-        Ok(Ledger { listings, assets: vec![Accounts::default(); assets] })
+        Ok(Ledger { listings, assets: vec![[0; Account::ALL.len()]; assets] })
     }
 
     /// Adds an opening balance, deposit (positive) or withdrawal (negative), mantissa at 8 decimals.
@@ -147,54 +134,86 @@ impl Ledger {
     /// # Errors
     /// The asset is unknown, or the balance would overflow.
     pub fn deposit(&mut self, asset: AssetId, amount: i64) -> Result<(), LedgerError> {
-        let accounts = self.assets.get_mut(asset.0 as usize).ok_or(LedgerError::Asset(asset))?;
-        let amount = amount as i128 * PER_FEE_UNIT;
-        let overflow = LedgerError::Overflow { field: "balance" };
-        let account = accounts.account.checked_add(amount).ok_or(overflow)?;
-        accounts.equity = accounts.equity.checked_sub(amount).ok_or(overflow)?;
-        accounts.account = account;
-        Ok(())
+        self.post(&Entry::transfer(asset, amount as i128 * PER_FEE_UNIT))
     }
 
-    /// Books an execution: both legs, the fee, the position. All of it or nothing.
+    /// Books an execution: both assets, the fee, the position. All of it or nothing.
     ///
     /// # Errors
     /// See [`LedgerError`]: stop trading.
     #[inline]
     pub fn apply(&mut self, fill: &LedgerFill) -> Result<Booked, LedgerError> {
+        let entry = self.entry(fill)?;
+        let listing = self.listing(fill.instrument)?;
+        let overflow = LedgerError::Overflow { field: "position" };
+        let position = listing.position.after(fill.side, fill.px, fill.qty).ok_or(overflow)?;
+        let realised = position.realised.checked_sub(listing.position.realised).ok_or(overflow)?;
+        self.post(&entry)?;
+        if let Some(Some(listing)) = self.listings.get_mut(fill.instrument.0 as usize) {
+            listing.position = position;
+        }
+        Ok(Booked { position: position.base, realised })
+    }
+
+    /// The entry that an execution posts.
+    ///
+    /// # Errors
+    /// The instrument is unknown, a number is not positive, or a leg overflows.
+    #[inline]
+    pub fn entry(&self, fill: &LedgerFill) -> Result<Entry, LedgerError> {
         if fill.px.0 <= 0 || fill.qty.0 <= 0 {
             return Err(LedgerError::NotPositive { px: fill.px, qty: fill.qty });
         }
-        let unknown = LedgerError::Instrument(fill.instrument);
-        let listing =
-            self.listings.get_mut(fill.instrument.0 as usize).and_then(Option::as_mut).ok_or(unknown)?;
+        let l = self.listing(fill.instrument)?;
         let overflow = |field| LedgerError::Overflow { field };
-        let position = listing.position.after(fill.side, fill.px, fill.qty).ok_or(overflow("position"))?;
-        let sign = fill.side.sign() as i128;
-        let base = (sign * fill.qty.0 as i128).checked_mul(listing.base_unit).ok_or(overflow("base leg"))?;
+        let base = (fill.qty.0 as i128).checked_mul(l.base_unit).ok_or(overflow("base leg"))?;
         let value = Instrument::notional(fill.px, fill.qty);
-        let quote = (-sign * value).checked_mul(listing.quote_unit).ok_or(overflow("quote leg"))?;
-        let fee = fill.fee as i128 * PER_FEE_UNIT;
+        let quote = value.checked_mul(l.quote_unit).ok_or(overflow("quote leg"))?;
+        let trade = Entry::trade(fill.side, (l.base, base), (l.quote, quote));
+        // 64 bits times 10^8: fits.
+        Ok(trade.with_fee(fill.fee_asset, fill.fee as i128 * PER_FEE_UNIT))
+    }
 
-        // Staged on copies, so that a refusal leaves nothing half posted. Base, quote and fee asset may coincide,
-        // so each leg is written before the next is read, and taken back if a later one fails.
-        let (b, q, f) = (listing.base, listing.quote, fill.fee_asset.0 as usize);
-        let saved_base = *self.assets.get(b).ok_or(LedgerError::Asset(AssetId(b as u16)))?;
-        let saved_quote = *self.assets.get(q).ok_or(LedgerError::Asset(AssetId(q as u16)))?;
-        if fee != 0 && f >= self.assets.len() {
-            return Err(LedgerError::Asset(fill.fee_asset));
+    /// Posts every leg, or takes back those posted and refuses. One asset may appear in several pairs (a fee in
+    /// the quote asset), so each leg is written before the next is read.
+    #[inline]
+    fn post(&mut self, entry: &Entry) -> Result<(), LedgerError> {
+        for (n, leg) in entry.legs().iter().enumerate() {
+            let sum = match self.assets.get(leg.asset.0 as usize) {
+                Some(accounts) => accounts[leg.account as usize]
+                    .checked_add(leg.amount)
+                    .ok_or(LedgerError::Overflow { field: "balance" }),
+                None => Err(LedgerError::Asset(leg.asset)),
+            };
+            match sum {
+                Ok(sum) => self.assets[leg.asset.0 as usize][leg.account as usize] = sum,
+                Err(refused) => {
+                    self.take_back(entry, n);
+                    return Err(refused);
+                }
+            }
         }
-        let posted = trade(&mut self.assets[b], base)
-            .and_then(|()| trade(&mut self.assets[q], quote))
-            .and_then(|()| if fee == 0 { Some(()) } else { charge(&mut self.assets[f], fee) });
-        if posted.is_none() {
-            self.assets[q] = saved_quote;
-            self.assets[b] = saved_base;
-            return Err(overflow("balance"));
+        Ok(())
+    }
+
+    #[cold]
+    fn take_back(&mut self, entry: &Entry, posted: usize) {
+        // Backwards, each step is the inverse of one that fitted.
+        for leg in entry.legs().iter().take(posted).rev() {
+            self.assets[leg.asset.0 as usize][leg.account as usize] -= leg.amount;
         }
-        let realised = position.realised - listing.position.realised;
-        listing.position = position;
-        Ok(Booked { position: position.base, realised })
+    }
+
+    #[inline]
+    fn listing(&self, instrument: InstrumentId) -> Result<&Listing, LedgerError> {
+        let listing = self.listings.get(instrument.0 as usize).and_then(Option::as_ref);
+        listing.ok_or(LedgerError::Instrument(instrument))
+    }
+
+    /// Balance of an account, mantissa at 16 decimals. Zero for an asset that is not of this ledger.
+    #[inline]
+    pub fn balance(&self, account: Account, asset: AssetId) -> i128 {
+        self.assets.get(asset.0 as usize).map_or(0, |a| a[account as usize])
     }
 
     /// The position of an instrument, `None` when it is not of this ledger.
@@ -208,27 +227,29 @@ impl Ledger {
     /// # Errors
     /// The instrument is unknown, or the value overflows.
     pub fn unrealised(&self, instrument: InstrumentId, mark: Px) -> Result<i128, LedgerError> {
-        let position = self.position(instrument).ok_or(LedgerError::Instrument(instrument))?;
-        position.unrealised(mark).ok_or(LedgerError::Overflow { field: "unrealised" })
+        self.listing(instrument)?
+            .position
+            .unrealised(mark)
+            .ok_or(LedgerError::Overflow { field: "unrealised" })
     }
 
-    /// What the venue must say we hold of an asset, free and locked together, at 16 decimals. Zero for an asset
-    /// that is not of this ledger.
+    /// What the venue must say we hold of an asset, free and locked together, at 16 decimals; saturated. Zero for
+    /// an asset that is not of this ledger.
     #[inline]
     pub fn expected_balance(&self, asset: AssetId) -> i128 {
-        self.assets.get(asset.0 as usize).map_or(0, |a| a.account)
+        self.balance(Account::Position, asset).saturating_add(self.balance(Account::Cash, asset))
     }
 
     /// Fees paid in an asset, at 8 decimals; negative = rebates outweigh.
     pub fn fees(&self, asset: AssetId) -> i128 {
         // Only whole fee units are ever posted, so the division is exact.
-        self.assets.get(asset.0 as usize).map_or(0, |a| a.fees / PER_FEE_UNIT)
+        self.balance(Account::Fees, asset) / PER_FEE_UNIT
     }
 
-    /// The venue's balance (both at 8 decimals) minus the expected one, at 16 decimals. Zero = equal to the last
-    /// digit.
+    /// The venue's balance (both at 8 decimals) minus the expected one, at 16 decimals; saturated. Zero = equal to
+    /// the last digit.
     pub fn difference(&self, asset: AssetId, free: i64, locked: i64) -> i128 {
-        (free as i128 + locked as i128) * PER_FEE_UNIT - self.expected_balance(asset)
+        ((free as i128 + locked as i128) * PER_FEE_UNIT).saturating_sub(self.expected_balance(asset))
     }
 
     /// Number of assets, numbered from 0.
@@ -236,37 +257,37 @@ impl Ledger {
         self.assets.len()
     }
 
-    /// Verifies that the legs of every asset sum to zero; on failure names the first asset that does not.
+    /// Verifies that the accounts of every asset sum to zero, and that they say of the positions what the
+    /// positions say of themselves; on failure names the first asset that does not.
     ///
     /// # Errors
-    /// The asset whose accounts do not balance: memory corruption or a bug. Stop trading.
+    /// The asset whose accounts do not agree: memory corruption or a bug. Stop trading.
     pub fn check(&self) -> Result<(), AssetId> {
-        for (n, a) in self.assets.iter().enumerate() {
-            let sum = a
-                .account
-                .checked_add(a.market)
-                .and_then(|s| s.checked_add(a.fees))
-                .and_then(|s| s.checked_add(a.equity));
-            if sum != Some(0) {
-                return Err(AssetId(n as u16));
+        for n in 0..self.assets.len() {
+            let asset = AssetId(n as u16);
+            if self.agrees(asset) != Some(true) {
+                return Err(asset);
             }
         }
         Ok(())
     }
-}
 
-#[inline]
-fn trade(a: &mut Accounts, amount: i128) -> Option<()> {
-    let account = a.account.checked_add(amount)?;
-    a.market = a.market.checked_sub(amount)?;
-    a.account = account;
-    Some(())
-}
-
-#[inline]
-fn charge(a: &mut Accounts, fee: i128) -> Option<()> {
-    let account = a.account.checked_sub(fee)?;
-    a.fees = a.fees.checked_add(fee)?;
-    a.account = account;
-    Some(())
+    fn agrees(&self, asset: AssetId) -> Option<bool> {
+        let trial = Account::ALL.iter().try_fold(0i128, |sum, &a| sum.checked_add(self.balance(a, asset)))?;
+        let (mut held, mut paid) = (0i128, 0i128);
+        for l in self.listings.iter().flatten() {
+            if l.base == asset {
+                held = held.checked_add((l.position.base as i128).checked_mul(l.base_unit)?)?;
+            }
+            if l.quote == asset {
+                paid = paid.checked_add(l.position.cash.checked_mul(l.quote_unit)?)?;
+            }
+        }
+        let trading = held.checked_add(paid)?.checked_neg()?;
+        Some(
+            trial == 0
+                && self.balance(Account::Position, asset) == held
+                && self.balance(Account::Trading, asset) == trading,
+        )
+    }
 }

@@ -10,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+mod entry;
 mod executions;
 mod id_map;
 mod ledger;
@@ -18,6 +19,7 @@ mod place;
 mod position;
 mod table;
 
+pub use entry::{Account, Entry, Leg};
 pub use ledger::{AMOUNT_DECIMALS, Booked, FEE_DECIMALS, Ledger, LedgerError, LedgerFill};
 pub use order::{Applied, Fill, Order, OrderEntry, Question};
 pub use position::Position;

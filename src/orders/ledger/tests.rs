@@ -1,6 +1,9 @@
 //! The ledger against balances computed the plain way.
 
+use rust_decimal::Decimal;
+
 use super::*;
+use crate::entry::Leg;
 use wire::{OrderId, OrderType, VenueId};
 
 fn instrument(id: u32, base: u16, quote: u16, px_decimals: u8, qty_decimals: u8) -> Instrument {
@@ -95,72 +98,206 @@ fn faults_are_typed_and_post_nothing() {
 #[test]
 fn an_overflow_in_the_last_leg_takes_the_first_ones_back() {
     let mut l = ledger();
-    l.assets[2].account = i128::MIN + 1;
-    l.assets[2].equity = i128::MAX;
-    let before = format!("{l:?}");
+    l.assets[2][Account::Cash as usize] = i128::MIN + 1;
+    l.assets[2][Account::External as usize] = i128::MAX;
+    let before = l.clone();
     assert_eq!(l.apply(&buy(100, 100, 1, 2)), Err(LedgerError::Overflow { field: "balance" }));
-    assert_eq!(format!("{l:?}"), before);
+    assert_eq!(l, before);
     l.apply(&buy(1, i64::MAX, 0, 0)).expect("books");
-    let before = format!("{l:?}");
+    let before = l.clone();
     assert_eq!(l.apply(&buy(1, 1, 0, 0)), Err(LedgerError::Overflow { field: "position" }));
-    assert_eq!(format!("{l:?}"), before);
+    assert_eq!(l, before);
+    // Both fee legs in the asset of the quote legs: the last one overflows, the others come back in reverse.
+    let mut l = ledger();
+    l.assets[1][Account::Cash as usize] = i128::MIN + 10i128.pow(15);
+    l.assets[1][Account::Trading as usize] = i128::MAX - 10i128.pow(15);
+    let before = l.clone();
+    assert_eq!(l.apply(&buy(1, 9, 10_000_000, 1)), Err(LedgerError::Overflow { field: "balance" }));
+    assert_eq!(l, before);
+    assert_eq!(l.deposit(AssetId(1), i64::MIN), Err(LedgerError::Overflow { field: "balance" }));
+    assert_eq!(l, before);
+    l.assets[1][Account::Cash as usize] = i128::MIN;
+    assert_eq!(l.difference(AssetId(1), i64::MAX, i64::MAX), i128::MAX, "saturates");
 }
 
 #[test]
 fn a_broken_account_is_named() {
-    let mut l = ledger();
-    l.apply(&buy(100, 100, 1, 2)).expect("books");
-    assert_eq!(l.check(), Ok(()));
-    l.assets[1].account += 1;
+    let sound = || {
+        let mut l = ledger();
+        l.apply(&buy(100, 100, 1, 2)).expect("books");
+        assert_eq!(l.check(), Ok(()));
+        l
+    };
+    let mut l = sound();
+    l.assets[1][Account::Cash as usize] += 1;
+    assert_eq!(l.check(), Err(AssetId(1)), "the legs");
+    // Balanced in itself, and not what the position says.
+    let mut l = sound();
+    l.assets[0][Account::Position as usize] += 1;
+    l.assets[0][Account::Cash as usize] -= 1;
+    assert_eq!(l.check(), Err(AssetId(0)));
+    let mut l = sound();
+    l.assets[1][Account::Trading as usize] += 1;
+    l.assets[1][Account::Fees as usize] -= 1;
     assert_eq!(l.check(), Err(AssetId(1)));
+    let mut l = sound();
+    l.assets[2][Account::Fees as usize] = i128::MAX;
+    l.assets[2][Account::External as usize] = 1;
+    assert_eq!(l.check(), Err(AssetId(2)), "a sum that overflows");
 }
 
-/// Random executions on three instruments that share assets, among them one whose fee asset is its base and one
-/// whose quote is the other's base: every account sums to zero, every balance equals the plain sum.
 #[test]
-fn double_entry_always_balances_and_equals_the_plain_sum() {
+fn an_entry_shows_what_it_moves() {
+    let l = ledger();
+    let leg = |account, asset, amount| Leg { account, asset: AssetId(asset), amount };
+    // 0.01234 BTC at 61 737.63, fee 0.5 BNB.
+    let entry = l.entry(&buy(6_173_763, 1_234, 50_000_000, 2)).expect("fits");
+    let (btc, usdt, bnb) = (1_234 * 10i128.pow(11), 6_173_763 * 1_234 * 10i128.pow(9), 5 * 10i128.pow(15));
+    assert_eq!(
+        entry.legs(),
+        [
+            leg(Account::Position, 0, btc),
+            leg(Account::Trading, 0, -btc),
+            leg(Account::Cash, 1, -usdt),
+            leg(Account::Trading, 1, usdt),
+            leg(Account::Cash, 2, -bnb),
+            leg(Account::Fees, 2, bnb),
+        ]
+    );
+    let free = l.entry(&LedgerFill { side: Side::Sell, ..buy(6_173_763, 1_234, 0, 2) }).expect("fits");
+    assert_eq!(free.legs().len(), 4);
+    assert_eq!(free.legs()[0], leg(Account::Position, 0, -btc));
+}
+
+/// Position and profit the plain way: average price in decimals, profit by the price difference of what closes.
+#[derive(Clone, Copy, Default)]
+struct Plain {
+    base: i128,
+    cash: i128,
+    px_avg: Decimal,
+    realised: Decimal,
+    /// Partial closes since it was flat: each may leave less than one unit to the next.
+    closes: u32,
+}
+
+impl Plain {
+    fn trade(&mut self, sign: i128, px: i64, qty: i64) {
+        let d = |n: i128| Decimal::from_i128_with_scale(n, 0);
+        let delta = sign * qty as i128;
+        self.cash -= delta * px as i128;
+        let left = self.base + delta;
+        if self.base * sign >= 0 {
+            let cost = self.px_avg * d(self.base.abs()) + d(px as i128) * d(qty as i128);
+            self.px_avg = cost / d(left.abs());
+        } else {
+            let closed = self.base.abs().min(qty as i128);
+            self.realised += (d(px as i128) - self.px_avg) * d(closed) * d(-sign);
+            self.closes += 1;
+            if left * self.base <= 0 {
+                (self.px_avg, self.closes) = (d(px as i128), 0);
+            }
+        }
+        self.base = left;
+    }
+}
+
+/// Executions on both sides through zero and back, with fees in base, quote and a third asset, rebates, deposits,
+/// withdrawals, and refused entries between them, on three instruments that share assets: after every step each
+/// entry and the trial balance are zero, and positions, profit, fees and balances equal those kept the plain way.
+#[test]
+fn any_sequence_balances_and_equals_the_plain_sums() {
     let listed = [instrument(0, 0, 1, 2, 5), instrument(1, 2, 0, 8, 8), instrument(2, 2, 1, 4, 3)];
-    for seed in 1..100u64 {
+    let (mut turned, mut refused, mut flat) = (0, 0, 0);
+    for seed in 1..60u64 {
         let mut state = seed;
         let mut next = |n: u64| {
             state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             (state >> 33) % n
         };
         let mut l = Ledger::new(&listed, &[AssetId(3)]).expect("sound scales");
-        let mut plain = [0i128; 4];
-        let mut fees = [0i128; 4];
-        for a in 0..4 {
-            let amount = next(1 << 40) as i64;
-            l.deposit(AssetId(a), amount).expect("fits");
-            plain[a as usize] += amount as i128 * 10i128.pow(8);
-        }
-        for _ in 0..300 {
-            let i = &listed[next(3) as usize];
+        let mut plain = [Plain::default(); 3];
+        let (mut held, mut fees, mut brought) = ([0i128; 4], [0i128; 4], [0i128; 4]);
+        for _ in 0..400 {
+            let i = next(3) as usize;
+            let (listing, p) = (&listed[i], &mut plain[i]);
             let side = if next(2) == 0 { Side::Buy } else { Side::Sell };
-            let (px, qty) = (1 + next(1 << 30) as i64, 1 + next(1 << 30) as i64);
-            let (fee, fee_asset) = (next(1 << 20) as i64 - 1_000, next(4) as u16);
+            let closing = p.base != 0 && side.sign() as i128 * p.base < 0 && next(4) == 0;
+            let qty = if closing { p.base.abs() as i64 } else { 1 + next(50_000) as i64 };
             let f = LedgerFill {
-                instrument: i.id,
+                instrument: listing.id,
                 side,
-                px: Px(px),
+                px: Px(1 + next(10_000_000) as i64),
                 qty: Qty(qty),
-                fee,
-                fee_asset: AssetId(fee_asset),
+                fee: next(1 << 20) as i64 - (1 << 18),
+                fee_asset: AssetId(next(4) as u16),
             };
-            l.apply(&f).expect("books");
-            let sign = side.sign() as i128;
-            let (b, q) = (i.base_id.0 as usize, i.quote_id.0 as usize);
-            plain[b] += sign * qty as i128 * 10i128.pow(16 - i.qty_decimals as u32);
-            plain[q] -= sign * px as i128 * qty as i128 * 10i128.pow(16 - i.notional_decimals() as u32);
-            plain[fee_asset as usize] -= fee as i128 * 10i128.pow(8);
-            fees[fee_asset as usize] += fee as i128;
+            let before = l.clone();
+            match next(10) {
+                0 => {
+                    let (asset, amount) = (next(4) as usize, next(1 << 40) as i64 - (1 << 39));
+                    l.deposit(AssetId(asset as u16), amount).expect("fits");
+                    held[asset] += amount as i128 * 10i128.pow(8);
+                    brought[asset] += amount as i128 * 10i128.pow(8);
+                }
+                1 => {
+                    let bad = [
+                        LedgerFill { instrument: listed[0].id, px: Px(i64::MAX), qty: Qty(i64::MAX), ..f },
+                        LedgerFill { fee: 1, fee_asset: AssetId(4), ..f },
+                        LedgerFill { instrument: InstrumentId(3), ..f },
+                        LedgerFill { qty: Qty(0), ..f },
+                    ];
+                    assert!(l.apply(&bad[next(4) as usize]).is_err());
+                    assert_eq!(l, before, "nothing half done");
+                    refused += 1;
+                }
+                _ => {
+                    let entry = l.entry(&f).expect("fits");
+                    for a in 0..4 {
+                        let of = entry.legs().iter().filter(|leg| leg.asset == AssetId(a));
+                        assert_eq!(of.map(|leg| leg.amount).sum::<i128>(), 0);
+                    }
+                    let was = *l.position(listing.id).expect("listed");
+                    let booked = l.apply(&f).expect("books");
+                    let sign = side.sign() as i128;
+                    p.trade(sign, f.px.0, qty);
+                    turned += (p.base * (was.base as i128) < 0) as u32;
+                    flat += (p.base == 0) as u32;
+                    let (b, q) = (listing.base_id.0 as usize, listing.quote_id.0 as usize);
+                    held[b] += sign * qty as i128 * 10i128.pow(16 - listing.qty_decimals as u32);
+                    let unit = 10i128.pow(16 - listing.notional_decimals() as u32);
+                    held[q] -= sign * f.px.0 as i128 * qty as i128 * unit;
+                    held[f.fee_asset.0 as usize] -= f.fee as i128 * 10i128.pow(8);
+                    fees[f.fee_asset.0 as usize] += f.fee as i128;
+                    let now = *l.position(listing.id).expect("listed");
+                    assert_eq!(booked.position, now.base);
+                    assert_eq!(booked.realised, now.realised - was.realised);
+                }
+            }
             assert_eq!(l.check(), Ok(()));
-        }
-        for a in 0..4u16 {
-            assert_eq!(l.expected_balance(AssetId(a)), plain[a as usize]);
-            assert_eq!(l.fees(AssetId(a)), fees[a as usize]);
+            for (p, listing) in plain.iter().zip(&listed) {
+                let of = l.position(listing.id).expect("listed");
+                assert_eq!((of.base as i128, of.cash), (p.base, p.cash));
+                for mark in [1, 54_321, 9_999_999] {
+                    let open = l.unrealised(listing.id, Px(mark)).expect("fits");
+                    assert_eq!(of.realised + open, p.cash + p.base * mark as i128);
+                }
+                let off = (Decimal::from_i128_with_scale(of.realised, 0) - p.realised).abs();
+                let allowed = Decimal::from(p.closes) + Decimal::new(1, 3);
+                assert!(off <= allowed, "realised {} beside {}", of.realised, p.realised);
+                if let Some(entry) = of.px_entry() {
+                    let off = (Decimal::from(entry.0) - p.px_avg).abs();
+                    assert!(off <= allowed + Decimal::ONE, "entry {entry:?} beside {}", p.px_avg);
+                }
+            }
+            for a in 0..4u16 {
+                let n = a as usize;
+                assert_eq!(l.expected_balance(AssetId(a)), held[n]);
+                assert_eq!(l.fees(AssetId(a)), fees[n]);
+                assert_eq!(l.balance(Account::External, AssetId(a)), -brought[n]);
+            }
         }
     }
+    assert!(turned > 100 && refused > 100 && flat > 100, "{turned} turned, {refused} refused, {flat} flat");
 }
 
 /// An order's executions through the table into the ledger, repeated and out of order: money moves once.
