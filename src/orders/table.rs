@@ -6,6 +6,8 @@ mod interleavings;
 mod tests;
 #[cfg(test)]
 mod transitions;
+#[cfg(test)]
+mod twin;
 
 use wire::{InstrumentId, OrderId, OrderState, Px, Qty, QueryStatus, Side, Slot, Ts};
 
