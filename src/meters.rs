@@ -48,13 +48,14 @@ const FEED: [&str; 17] = [
     "feed.link_downs",
 ];
 const STRATEGY: [&str; 2] = ["strategy.intents", "strategy.refused_ring_full"];
-const GATEWAY: [&str; 11] = [
+const GATEWAY: [&str; 12] = [
     "gateway.orders_sent",
     "gateway.cancels_sent",
     "gateway.cancels_not_sent",
     "gateway.messages",
     "gateway.refused_messages",
     "gateway.foreign_reports",
+    "gateway.trades_listed",
     "gateway.requests_refused",
     "gateway.foreign_open_orders",
     "gateway.cancels_confirmed",
@@ -430,6 +431,7 @@ impl GatewayMeters {
             c.messages,
             c.refused,
             c.foreign,
+            c.trades_listed,
             c.requests_refused,
             c.foreign_open,
             c.cancels_confirmed,

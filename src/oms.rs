@@ -437,6 +437,9 @@ impl Oms {
                 // Known as unknown: the question itself may have failed, and is asked again in its own time.
             }
             Some(Kind::QueryResult) => self.on_query(slot, msg, now, port),
+            Some(Kind::TradesListed) if msg.body[0] == 1 => {
+                self.ask_trades(slot, msg.body[1], msg.body[3], now, port);
+            }
             Some(Kind::Balance) => self.on_balance(msg),
             Some(Kind::Session) => self.on_session(msg.body[0] == 1, msg.body[1] == 1, now, port),
             _ => {}
@@ -527,12 +530,14 @@ impl Oms {
         }
         self.tell(slot, why, now, port);
         let Some(order) = self.table.get(slot) else { return };
-        if order.state == OrderState::Unknown {
+        if order.state == OrderState::Unknown || order.missing().0 > 0 {
             let at = &mut self.check_at[slot.0 as usize];
             let soon = now.plus_ns(CROSSED_NS);
             *at = if *at == Ts(0) { soon } else { (*at).min(soon) };
-            self.counts.unknown += matches!(applied, Applied::State(_)) as u64;
-            self.unknown_open = true;
+            if order.state == OrderState::Unknown {
+                self.counts.unknown += matches!(applied, Applied::State(_)) as u64;
+                self.unknown_open = true;
+            }
         }
         if order.is_done() {
             match order.state {
@@ -578,10 +583,26 @@ impl Oms {
         }
     }
 
+    /// Asks the venue about an order: what executed when that is all that is missing, else what became of it.
     fn ask(&mut self, slot: Slot, now: Ts, port: &mut impl OmsPort) {
         let Some(order) = self.table.get(slot) else { return };
+        if order.missing().0 > 0 && order.venue_order_id != 0 {
+            return self.ask_trades(slot, 0, 0, now, port);
+        }
         let mut out =
             Msg::new(Kind::SendQuery, order.instrument, now).flags(flag::END).body([0, 0, slot.0 as i64, 0]);
+        out.source = self.source;
+        if port.send(out) {
+            self.counts.queries += 1;
+        }
+        self.check_at[slot.0 as usize] = now.plus_ns(ASK_AGAIN_NS);
+    }
+
+    /// Asks for the executions of an order from a trade on; `before` = quantity executed before that trade.
+    fn ask_trades(&mut self, slot: Slot, from: i64, before: i64, now: Ts, port: &mut impl OmsPort) {
+        let Some(order) = self.table.get(slot) else { return };
+        let body = [from, order.venue_order_id as i64, slot.0 as i64, before];
+        let mut out = Msg::new(Kind::SendTrades, order.instrument, now).flags(flag::END).body(body);
         out.source = self.source;
         if port.send(out) {
             self.counts.queries += 1;

@@ -98,7 +98,7 @@ pub struct NewOrder {
     pub stop_px: Px,
 }
 
-/// A cancel on its way out.
+/// An order of ours at the venue: what a cancel or a question names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CancelOrder {
     /// What it trades.
@@ -250,6 +250,17 @@ pub enum OrderEvent<'a> {
     },
     /// Answer to the query of one order.
     Query(QueryAnswer),
+    /// Executions of one order as the venue lists them, by trade id ascending.
+    Trades {
+        /// Whose.
+        id: ClientOrderId,
+        /// The venue's id, 0 when there is none.
+        venue_order_id: u64,
+        /// The executions; `cum_qty` counts from the first of this list.
+        trades: &'a [Fill],
+        /// The list was cut at its bound: more may follow.
+        more: bool,
+    },
     /// The venue failed in a way that leaves the order's fate open (5xx, timeouts).
     Unknown {
         /// Whose.
@@ -336,6 +347,18 @@ pub trait OrderSession {
         &mut self,
         instrument: InstrumentId,
         id: ClientOrderId,
+        now: Ts,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError>;
+
+    /// Writes a signed query of the executions of one order, from the trade with id `from` on (0 = the first).
+    ///
+    /// # Errors
+    /// The instrument is unknown, or the session not ready.
+    fn encode_trades(
+        &mut self,
+        order: &CancelOrder,
+        from: u64,
         now: Ts,
         out: &mut Vec<u8>,
     ) -> Result<(), EncodeError>;

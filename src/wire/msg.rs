@@ -61,6 +61,9 @@ pub enum Kind {
     SendCancelAll = 34,
     /// oms → gateway: query one order of unknown state: 0, 0, slot, 0.
     SendQuery = 35,
+    /// oms → gateway: list the executions of one order: first trade id wanted (0 = from the first), venue order id, slot,
+    /// quantity executed before that trade.
+    SendTrades = 36,
 
     /// gateway → oms: handed to the kernel: cycle, 0, slot, 0.
     Sent = 48,
@@ -89,6 +92,9 @@ pub enum Kind {
     Balance = 59,
     /// Order session state: 1 up / 0 down, 1 = the venue has just listed no order open / 0, 0, 0.
     Session = 60,
+    /// gateway → oms, behind the executions listed for an order: 1 = there are more / 0, next trade id, slot, quantity
+    /// executed before that trade.
+    TradesListed = 61,
 
     /// oms → strategy: order state: [`crate::OrderState`] as u8, cumulative filled qty, order id, reason code.
     Order = 72,
@@ -114,6 +120,7 @@ impl Kind {
             33 => Kind::SendCancel,
             34 => Kind::SendCancelAll,
             35 => Kind::SendQuery,
+            36 => Kind::SendTrades,
             48 => Kind::Sent,
             49 => Kind::NotSent,
             50 => Kind::Acked,
@@ -127,6 +134,7 @@ impl Kind {
             58 => Kind::QueryResult,
             59 => Kind::Balance,
             60 => Kind::Session,
+            61 => Kind::TradesListed,
             72 => Kind::Order,
             73 => Kind::OwnFill,
             74 => Kind::Trading,
@@ -499,7 +507,7 @@ mod tests {
     #[test]
     fn every_kind_code_round_trips() {
         let known: Vec<u8> = (0..=255).filter(|c| Kind::from_u8(*c).is_some()).collect();
-        assert_eq!(known.len(), 27);
+        assert_eq!(known.len(), 29);
         for c in known {
             assert_eq!(Kind::from_u8(c).map(|k| k as u8), Some(c));
         }

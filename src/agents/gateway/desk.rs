@@ -1,8 +1,8 @@
 //! What the gateway knows of the orders it sent, and how the venue's answers become reports.
 
 use rings::Producer;
-use venue::{ClientOrderId, OpenOrder, OrderEvent};
-use wire::{InstrumentId, Kind, Msg, NotSent, Slot, Ts, flag};
+use venue::{ClientOrderId, Fill, OpenOrder, OrderEvent};
+use wire::{InstrumentId, Kind, Msg, NotSent, Qty, Slot, Ts, flag};
 
 use super::stop::StopSequence;
 
@@ -17,6 +17,8 @@ pub struct GatewayCounts {
     pub not_sent: [u64; NotSent::ALL.len()],
     /// Cancels refused before the wire; the oms offers each again after a while.
     pub cancels_not_sent: u64,
+    /// Executions that the venue listed because we had missed some.
+    pub trades_listed: u64,
     /// Messages received on the order sessions.
     pub messages: u64,
     /// Messages that could not be decoded.
@@ -48,6 +50,8 @@ pub struct SentOrder {
     pub instrument: InstrumentId,
     /// Not known to be done.
     pub open: bool,
+    /// First trade id of the list of executions that was asked for last, and what was executed before it.
+    pub trades_from: (u64, i64),
 }
 
 /// Table of sent orders and the way to the oms.
@@ -184,6 +188,59 @@ impl Desk {
         self.report(kind, slot, cum, venue_order_id as i64, 0, now);
     }
 
+    #[inline]
+    fn fill(&mut self, slot: Slot, venue_order_id: u64, fill: &Fill, now: Ts) {
+        let instrument = self.sent[slot.0 as usize].instrument;
+        let maker = if fill.maker { flag::MAKER } else { 0 };
+        let mut first = Msg::new(Kind::Fill, instrument, now).flags(maker).body([
+            fill.px.0,
+            fill.qty.0,
+            slot.0 as i64,
+            fill.trade_id as i64,
+        ]);
+        let mut second = Msg::new(Kind::FillFee, instrument, now).flags(flag::END).body([
+            fill.fee,
+            fill.fee_asset.0 as i64,
+            fill.cum_qty.0,
+            venue_order_id as i64,
+        ]);
+        first.source = self.source;
+        second.source = self.source;
+        let pushed = self.reports.push_run(&[first.to_words(), second.to_words()]);
+        debug_assert!(pushed.is_ok(), "room is checked before each message");
+    }
+
+    /// Executions as listed: each as if the stream had said it. What the list begins with must be what was asked for
+    /// last, for the quantity before it is counted on.
+    #[cold]
+    fn on_trades(&mut self, id: ClientOrderId, venue_order_id: u64, trades: &[Fill], more: bool, now: Ts) {
+        let Some(slot) = self.slot_of(id) else { return };
+        let order = self.sent[slot.0 as usize];
+        let (from, before) = order.trades_from;
+        if trades.first().is_some_and(|t| t.trade_id < from) {
+            return; // the answer to an older question
+        }
+        if venue_order_id != 0 && order.venue_order_id != 0 && venue_order_id != order.venue_order_id {
+            self.counts.refused += 1;
+            return;
+        }
+        let (mut next, mut cum) = (from, before);
+        for listed in trades {
+            let cum_qty = Qty(before.saturating_add(listed.cum_qty.0));
+            self.fill(slot, venue_order_id, &Fill { cum_qty, ..*listed }, now);
+            (next, cum) = (listed.trade_id + 1, cum_qty.0);
+        }
+        self.counts.trades_listed += trades.len() as u64;
+        self.report(Kind::TradesListed, slot, more as i64, next as i64, cum, now);
+    }
+
+    /// Notes from which trade on the executions of an order are about to be asked for.
+    pub fn expect_trades(&mut self, slot: Slot, from: u64, before: i64) {
+        if let Some(order) = self.sent.get_mut(slot.0 as usize) {
+            order.trades_from = (from, before);
+        }
+    }
+
     /// Turns one event of the order session into reports.
     pub fn on_event(&mut self, event: OrderEvent<'_>, now: Ts) {
         match event {
@@ -202,24 +259,7 @@ impl Desk {
             OrderEvent::Fill { id, venue_order_id, fill } => {
                 let Some(slot) = self.slot_of(id) else { return };
                 self.sent[slot.0 as usize].venue_order_id = venue_order_id;
-                let instrument = self.sent[slot.0 as usize].instrument;
-                let maker = if fill.maker { flag::MAKER } else { 0 };
-                let mut first = Msg::new(Kind::Fill, instrument, now).flags(maker).body([
-                    fill.px.0,
-                    fill.qty.0,
-                    slot.0 as i64,
-                    fill.trade_id as i64,
-                ]);
-                let mut second = Msg::new(Kind::FillFee, instrument, now).flags(flag::END).body([
-                    fill.fee,
-                    fill.fee_asset.0 as i64,
-                    fill.cum_qty.0,
-                    venue_order_id as i64,
-                ]);
-                first.source = self.source;
-                second.source = self.source;
-                let pushed = self.reports.push_run(&[first.to_words(), second.to_words()]);
-                debug_assert!(pushed.is_ok(), "room is checked before each message");
+                self.fill(slot, venue_order_id, &fill, now);
             }
             OrderEvent::Cancelled { id, venue_order_id, cum_qty } => {
                 self.done(Kind::Cancelled, id, venue_order_id, cum_qty.0, now);
@@ -251,6 +291,9 @@ impl Desk {
                         now,
                     );
                 }
+            }
+            OrderEvent::Trades { id, venue_order_id, trades, more } => {
+                self.on_trades(id, venue_order_id, trades, more, now);
             }
             OrderEvent::CancelAllDone { .. } => {
                 if let Some(stop) = &mut self.stop {

@@ -462,7 +462,7 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
                 }
                 Some(Kind::SendCancel) => self.send_cancel(&msg, cycle.stamp()),
                 Some(Kind::SendCancelAll) => self.send_cancel_all(&msg, cycle.stamp()),
-                Some(Kind::SendQuery) => self.send_query(&msg, cycle.stamp()),
+                Some(Kind::SendQuery | Kind::SendTrades) => self.send_query(&msg, cycle.stamp()),
                 _ => self.desk.counts.refused += 1,
             }
             self.orders.release();
@@ -497,7 +497,8 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
             kind,
             stop_px: wire::Px(0),
         };
-        let sent = SentOrder { id, venue_order_id: 0, instrument: order.instrument, open: true };
+        let instrument = order.instrument;
+        let sent = SentOrder { id, venue_order_id: 0, instrument, open: true, trades_from: (0, 0) };
         if !self.desk.open(slot, sent) || self.primary.codec.encode_new(&order, now, &mut self.out).is_err() {
             self.desk.refuse(slot, NotSent::Encode, now);
             return false;
@@ -623,10 +624,18 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
     fn send_query(&mut self, msg: &Msg, now: Ts) {
         let slot = slot_of(msg);
         let Some(&SentOrder { id, instrument, .. }) = self.desk.sent(slot) else { return };
+        let trades = (msg.kind() == Some(Kind::SendTrades)).then_some((msg.body[0] as u64, msg.body[3]));
+        let order = CancelOrder { instrument, id, venue_order_id: msg.body[1] as u64 };
+        if let Some((from, before)) = trades {
+            self.desk.expect_trades(slot, from, before);
+        }
         let mut out = core::mem::take(&mut self.out);
         let sent = self.cancel_conn().is_some_and(|conn| {
-            conn.codec.encode_query_order(instrument, id, now, &mut out).is_ok()
-                && conn.link.send(&out, &mut || true).is_ok()
+            let encoded = match trades {
+                Some((from, _)) => conn.codec.encode_trades(&order, from, now, &mut out),
+                None => conn.codec.encode_query_order(instrument, id, now, &mut out),
+            };
+            encoded.is_ok() && conn.link.send(&out, &mut || true).is_ok()
         });
         self.out = out;
         if sent {

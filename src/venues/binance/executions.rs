@@ -44,6 +44,10 @@ impl Holdings {
 pub(crate) enum Decoded {
     Plain(OrderEvent<'static>),
     OpenOrders,
+    Trades {
+        id: ClientOrderId,
+        venue_order_id: u64,
+    },
     Account {
         full: bool,
     },

@@ -10,6 +10,7 @@
 //!
 //!   NewOrder, CancelOrder, queries ──▶ orders (writes, signs) ──▶ WebSocket API
 //!   WebSocket API ──▶ session (answers, by request id) ──▶ OrderEvent
+//!                ├──▶ trades (executions, listed) ─────▶ OrderEvent
 //!                └──▶ executions (account stream) ───────▶ OrderEvent
 //! ```
 //!
@@ -33,6 +34,7 @@ mod sign;
 pub mod sim;
 mod snapshot;
 mod sync;
+mod trades;
 
 pub use codes::{REASONS, code, is_fate_open, reason_name};
 pub use feed::{BinanceFeed, LEVELS_MAX, SNAPSHOT_DEPTH};
@@ -40,7 +42,7 @@ pub use instruments::{
     DECIMALS, ExchangeInfo, InstrumentError, RateLimit, RateLimitKind, asset_names, exchange_info_target,
     parse_exchange_info, parse_exchange_info_full,
 };
-pub use orders::RECV_WINDOW_MS;
+pub use orders::{RECV_WINDOW_MS, TRADES_MAX};
 pub use session::{BinanceOrders, OPEN_ORDERS_MAX};
 pub use sign::{API_KEY_LEN_MAX, Credentials, CredentialsError, SIGNATURE_LEN};
 pub use sync::BinanceDepthSequence;

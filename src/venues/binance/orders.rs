@@ -9,6 +9,7 @@
 //! | new order | `order.place` | `p` + client order id |
 //! | cancel | `order.cancel` | `c` + client order id |
 //! | query of one order | `order.status` | `q` + client order id |
+//! | executions of one order | `myTrades` | `t` + client order id |
 //! | cancel all | `openOrders.cancelAll` | `a` |
 //! | open orders | `openOrders.status` | `o` |
 //! | balances | `account.status` | `b` |
@@ -26,6 +27,7 @@ pub(crate) mod route {
     pub(crate) const PLACE: u8 = b'p';
     pub(crate) const CANCEL: u8 = b'c';
     pub(crate) const QUERY: u8 = b'q';
+    pub(crate) const TRADES: u8 = b't';
     pub(crate) const CANCEL_ALL: u8 = b'a';
     pub(crate) const OPEN_ORDERS: u8 = b'o';
     pub(crate) const ACCOUNT: u8 = b'b';
@@ -206,6 +208,29 @@ impl Requests {
         });
     }
 
+    /// Executions of one order: by the venue's id, the only one that the venue takes here.
+    pub(crate) fn trades(
+        &mut self,
+        order: &CancelOrder,
+        from: u64,
+        i: &Instrument,
+        now: Ts,
+        out: &mut Vec<u8>,
+    ) {
+        let id = order.id.text();
+        self.write(out, route::TRADES, &id, "myTrades", |d| {
+            if from != 0 {
+                d.names(r#","fromId":"#, "&fromId=");
+                d.integer(from);
+            }
+            d.names(r#","limit":"#, "&limit=");
+            d.integer(TRADES_MAX as u64);
+            d.names(r#","orderId":"#, "&orderId=");
+            d.integer(order.venue_order_id);
+            of_symbol(d, i, now);
+        });
+    }
+
     pub(crate) fn cancel_all(&mut self, i: &Instrument, now: Ts, out: &mut Vec<u8>) {
         self.write(out, route::CANCEL_ALL, b"", "openOrders.cancelAll", |d| of_symbol(d, i, now));
     }
@@ -226,6 +251,8 @@ impl Requests {
 /// How long after its timestamp the venue may still take a request, ms: the venue's default. A limit order that
 /// is later than the engine's own time to live is refused by the gateway before it is written.
 pub const RECV_WINDOW_MS: u64 = 5_000;
+/// Executions asked for at once: as many as the engine's report ring takes from one message.
+pub const TRADES_MAX: usize = 24;
 /// The same as it is written.
 const RECV_WINDOW: &str = "5000";
 
@@ -381,6 +408,23 @@ mod tests {
         let (request, method, sent) = written(|r, out| r.query_order(id(), &btcusdt(), NOW, out));
         assert_eq!((request, method.as_str()), (format!("q{ID}"), "order.status"));
         assert_eq!(sent, params(&[symbol[0], symbol[1], ("origClientOrderId", ID)]));
+    }
+
+    #[test]
+    fn executions_are_asked_for_by_the_venues_id() {
+        let order = CancelOrder { instrument: InstrumentId(4), id: id(), venue_order_id: 12_569_099_453 };
+        let (request, method, sent) = written(|r, out| r.trades(&order, 0, &btcusdt(), NOW, out));
+        assert_eq!((request, method.as_str()), (format!("t{ID}"), "myTrades"));
+        let mut expected = params(&[
+            ("limit", "24"),
+            ("orderId", "12569099453"),
+            ("recvWindow", "5000"),
+            ("symbol", "BTCUSDT"),
+        ]);
+        assert_eq!(sent, expected);
+        let (_, _, sent) = written(|r, out| r.trades(&order, 1_650_422_481, &btcusdt(), NOW, out));
+        expected.extend(params(&[("fromId", "1650422481")]));
+        assert_eq!(sent, expected);
     }
 
     #[test]

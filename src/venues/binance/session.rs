@@ -1,7 +1,7 @@
 //! The order session: answers of the WebSocket API and the account stream on one connection.
 
 use venue::{
-    AccountAsset, CancelOrder, ClientOrderId, EncodeError, NewOrder, OpenOrder, OrderError, OrderEvent,
+    AccountAsset, CancelOrder, ClientOrderId, EncodeError, Fill, NewOrder, OpenOrder, OrderError, OrderEvent,
     OrderSession, QueryAnswer, QueryKind,
 };
 use wire::{Instrument, InstrumentId, Px, Qty, QueryStatus, Side, Ts};
@@ -10,8 +10,9 @@ use crate::codes::{code, is_fate_open};
 use crate::executions::{self, Decoded, Holdings};
 use crate::json::{self, JsonReader, Value};
 use crate::names::Names;
-use crate::orders::{Requests, route};
+use crate::orders::{Requests, TRADES_MAX, route};
 use crate::sign::Credentials;
+use crate::trades;
 
 /// Most open orders of one list that are taken: five times the venue's usual `MAX_NUM_ORDERS`.
 pub const OPEN_ORDERS_MAX: usize = 1_000;
@@ -30,6 +31,7 @@ pub struct BinanceOrders {
     json: JsonReader,
     assets: Vec<AccountAsset>,
     open: Vec<OpenOrder>,
+    trades: Vec<Fill>,
     listening: bool,
 }
 
@@ -49,6 +51,7 @@ impl BinanceOrders {
             json: JsonReader::warmed(OPEN_ORDERS_MAX * 20),
             assets: Vec::with_capacity(assets.len()),
             open: Vec::with_capacity(OPEN_ORDERS_MAX),
+            trades: Vec::with_capacity(TRADES_MAX),
             listening: false,
         }
     }
@@ -109,6 +112,17 @@ impl OrderSession for BinanceOrders {
         Ok(())
     }
 
+    fn encode_trades(
+        &mut self,
+        order: &CancelOrder,
+        from: u64,
+        now: Ts,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        self.requests.trades(order, from, instrument(&self.holdings, order.instrument)?, now, out);
+        Ok(())
+    }
+
     fn encode_query(
         &mut self,
         kind: QueryKind,
@@ -129,11 +143,16 @@ impl OrderSession for BinanceOrders {
         payload: &mut [u8],
         mut sink: S,
     ) -> Result<(), OrderError> {
-        let BinanceOrders { holdings, json, assets, open, listening, .. } = self;
-        match json.read(payload, |message| decode(message, holdings, assets, open))? {
+        let BinanceOrders { holdings, json, assets, open, trades, listening, .. } = self;
+        let mut lists = Lists { assets, open, trades };
+        match json.read(payload, |message| decode(message, holdings, &mut lists))? {
             Decoded::Plain(event) => {
                 *listening |= event == OrderEvent::Subscribed;
                 sink(event);
+            }
+            Decoded::Trades { id, venue_order_id } => {
+                let more = trades.len() >= TRADES_MAX;
+                sink(OrderEvent::Trades { id, venue_order_id, trades, more });
             }
             Decoded::OpenOrders => sink(OrderEvent::OpenOrders(open)),
             Decoded::Account { full } => sink(OrderEvent::Account { assets, full }),
@@ -150,33 +169,35 @@ impl OrderSession for BinanceOrders {
     }
 }
 
-fn decode(
-    message: Value<'_, '_>,
-    holdings: &Holdings,
-    assets: &mut Vec<AccountAsset>,
-    open: &mut Vec<OpenOrder>,
-) -> Result<Decoded, OrderError> {
+/// What comes as a list, decoded.
+struct Lists<'a> {
+    assets: &'a mut Vec<AccountAsset>,
+    open: &'a mut Vec<OpenOrder>,
+    trades: &'a mut Vec<Fill>,
+}
+
+fn decode(message: Value<'_, '_>, holdings: &Holdings, lists: &mut Lists<'_>) -> Result<Decoded, OrderError> {
     let [event, data, status, id, result, error] =
         json::pick(message, ["event", "data", "status", "id", "result", "error"])?;
     match (event.or(data), status) {
-        (Some(event), _) => executions::decode(event, holdings, assets),
+        (Some(event), _) => executions::decode(event, holdings, lists.assets),
         (None, Some(_)) => {
             let status = json::u64_of("status", status)?;
             if status == 200 && error.is_none() {
-                accepted(id, result, holdings, assets, open)
+                accepted(id, result, holdings, lists)
             } else {
                 let [code] = json::pick(error.ok_or(OrderError::Field { field: "error" })?, ["code"])?;
                 refused(id, status, json::code_of(code)?).map(Decoded::Plain)
             }
         }
-        (None, None) => executions::decode(message, holdings, assets),
+        (None, None) => executions::decode(message, holdings, lists.assets),
     }
 }
 
 /// A request's `id`, taken apart: its route and, for requests about one order, the order.
 fn routed(id: &str) -> Result<(u8, Option<ClientOrderId>), OrderError> {
     match id.as_bytes() {
-        [route @ (route::PLACE | route::CANCEL | route::QUERY), id @ ..] => {
+        [route @ (route::PLACE | route::CANCEL | route::QUERY | route::TRADES), id @ ..] => {
             let id = ClientOrderId::parse(id).map_err(|_| OrderError::Field { field: "id" })?;
             Ok((*route, Some(id)))
         }
@@ -191,8 +212,7 @@ fn accepted(
     id: Option<Value<'_, '_>>,
     result: Option<Value<'_, '_>>,
     holdings: &Holdings,
-    assets: &mut Vec<AccountAsset>,
-    open: &mut Vec<OpenOrder>,
+    lists: &mut Lists<'_>,
 ) -> Result<Decoded, OrderError> {
     let result = result.ok_or(OrderError::Field { field: "result" });
     Ok(match routed(json::text_of("id", id)?)? {
@@ -202,16 +222,20 @@ fn accepted(
             Decoded::Plain(OrderEvent::Acked { id, venue_order_id })
         }
         (route::QUERY, Some(id)) => Decoded::Plain(OrderEvent::Query(answer(id, result?, holdings)?)),
+        (route::TRADES, Some(id)) => {
+            let venue_order_id = trades::decode(result?, holdings, lists.trades)?;
+            Decoded::Trades { id, venue_order_id }
+        }
         (route::CANCEL_ALL, _) => Decoded::Plain(OrderEvent::CancelAllDone { code: 0 }),
         (route::SUBSCRIBE, _) => Decoded::Plain(OrderEvent::Subscribed),
         (route::OPEN_ORDERS, _) => {
-            open_orders(result?, holdings, open)?;
+            open_orders(result?, holdings, lists.open)?;
             Decoded::OpenOrders
         }
         (route::ACCOUNT, _) => {
             let [list] = json::pick(result?, ["balances"])?;
             let list = list.and_then(Value::elements).ok_or(OrderError::Field { field: "balances" })?;
-            executions::balances(list, ["asset", "free", "locked"], holdings, assets)?;
+            executions::balances(list, ["asset", "free", "locked"], holdings, lists.assets)?;
             Decoded::Account { full: true }
         }
         // A cancel was accepted. That the order is gone, and what was filled before, comes on the account
@@ -226,6 +250,8 @@ fn refused(id: Option<Value<'_, '_>>, status: u64, code: i32) -> Result<OrderEve
         return Ok(OrderEvent::Refused { code });
     };
     Ok(match routed(json::text_of("id", Some(id))?)? {
+        // A question that failed tells nothing about its order.
+        (route::TRADES, _) => OrderEvent::Refused { code },
         (_, Some(id)) if is_fate_open(status, code) => OrderEvent::Unknown { id, code },
         (route::PLACE, Some(id)) => OrderEvent::Rejected { id, code },
         (route::CANCEL, Some(id)) => OrderEvent::CancelRejected { id, code },
