@@ -502,3 +502,55 @@ fn listings_that_are_not_dense_are_refused() {
     let refused = Oms::new(vec![(other, gate())], 2, 8).map(|_| ());
     assert!(matches!(refused, Err(OmsError::Dense { id: 1, expected: 0, .. })));
 }
+
+#[test]
+fn executions_missed_with_the_session_are_listed_and_booked_once() {
+    let mut b = Bench::resting(1);
+    b.fill(0, 10, 10);
+    b.said.sent.clear();
+    b.session(false, false);
+    b.pass(1);
+    assert_eq!(b.oms.halt(), Halt::Session);
+    // A new session: nothing rests, and the order is asked about.
+    b.balances([10_00090000, OPENING[1] - 10_00000000]);
+    b.session(true, true);
+    assert_eq!(b.kinds_sent(), [Kind::SendQuery]);
+    b.query(0, QueryStatus::Filled, 100);
+    b.pass(1);
+    assert_eq!((b.told(1), b.oms.halt()), (Some((OrderState::Unknown, 0)), Halt::Balances));
+    b.pass(110);
+    let asked = *b.said.sent.last().expect("asked for what is missing");
+    assert_eq!((asked.kind(), asked.body), (Some(Kind::SendTrades), [0, 900, 0, 0]));
+    // The first page: one execution is known; the next begins behind it.
+    b.fill(0, 10, 10);
+    b.fill(0, 30, 40);
+    b.report(Kind::TradesListed, 0, [1, 541, 40]);
+    let next = *b.said.sent.last().expect("the next page");
+    assert_eq!((next.kind(), next.body), (Some(Kind::SendTrades), [541, 900, 0, 40]));
+    b.fill(0, 60, 100);
+    b.report(Kind::TradesListed, 0, [0, 601, 100]);
+    assert_eq!((b.told(1), b.position()), (Some((OrderState::Filled, 0)), 100));
+    assert_eq!((b.oms.counts.fills, b.oms.counts.duplicates, b.oms.open_orders()), (3, 1, 0));
+    // Late word of the stream: known.
+    b.fill(0, 60, 100);
+    assert_eq!(b.position(), 100);
+    let sent = b.said.sent.len();
+    b.pass(1_200);
+    assert_eq!(b.said.sent.len(), sent, "nothing is left to ask");
+}
+
+#[test]
+fn an_open_order_that_executed_unseen_is_completed() {
+    let mut b = Bench::resting(1);
+    b.query(0, QueryStatus::Open, 30);
+    assert_eq!(b.told(1), Some((OrderState::PartiallyFilled, 0)));
+    b.pass(110);
+    assert_eq!(b.kinds_sent(), [Kind::SendTrades]);
+    b.fill(0, 30, 30);
+    assert_eq!((b.position(), b.told(1)), (30, Some((OrderState::PartiallyFilled, 0))));
+    b.pass(600);
+    b.query(0, QueryStatus::Open, 30);
+    let sent = b.said.sent.len();
+    b.pass(1_200);
+    assert_eq!(b.said.sent.len(), sent);
+}
