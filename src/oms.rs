@@ -7,15 +7,15 @@
 mod balances;
 mod counts;
 mod halt;
+mod intents;
 #[cfg(test)]
 mod tests;
 
 use book::Top;
-use orders::{Applied, Fill, Ledger, LedgerError, LedgerFill, OrderEntry, OrderTable};
-use risk::{Gate, GateInputs, GateOrder};
+use orders::{Applied, Fill, Ledger, LedgerError, LedgerFill, OrderTable};
+use risk::Gate;
 use wire::{
-    AssetId, BookState, Instrument, InstrumentId, Kind, Msg, OrderId, OrderState, Px, Qty, QueryStatus, Slot,
-    Ts, flag,
+    AssetId, BookState, Instrument, InstrumentId, Kind, Msg, OrderState, Px, Qty, QueryStatus, Slot, Ts, flag,
 };
 
 use crate::controls::Mode;
@@ -39,6 +39,8 @@ const TIMER_NS: u64 = 10_000_000;
 pub trait OmsPort {
     /// A gated new order to the gateway; `false` when the ring is full and nothing was sent.
     fn send_new(&mut self, msg: Msg) -> bool;
+    /// The same for an order that takes two slots, committed whole.
+    fn send_new_run(&mut self, head: Msg, tail: Msg) -> bool;
     /// A cancel or query to the gateway; `false` when the ring is full and nothing was sent.
     fn send(&mut self, msg: Msg) -> bool;
     /// A word to the strategy.
@@ -82,6 +84,8 @@ pub struct Oms {
     /// Orders kept for late reports, and until when.
     kept: Vec<(Slot, u32, Ts)>,
     half_fill: Option<Msg>,
+    /// First slot of an intent whose second has not come yet.
+    half_intent: Option<Msg>,
     funded: bool,
     venue_balances: Vec<Option<VenueBalance>>,
     /// Inside a run of full balances.
@@ -153,6 +157,7 @@ impl Oms {
             cancel_again: vec![false; slots].into_boxed_slice(),
             kept: Vec::with_capacity(slots),
             half_fill: None,
+            half_intent: None,
             funded: false,
             venue_balances: vec![None; assets],
             listing: false,
@@ -228,145 +233,6 @@ impl Oms {
                 }
             }
             _ => {}
-        }
-    }
-
-    // ---- intents -----------------------------------------------------------------------------------------
-
-    /// An intent of the strategy: through the gate, into the table, to the gateway; or refused with a reason.
-    #[inline]
-    pub fn on_intent(&mut self, msg: &Msg, inputs: &OmsInputs, port: &mut impl OmsPort) {
-        self.counts.intents += 1;
-        match msg.kind() {
-            Some(Kind::IntentNew) => self.on_new(msg, inputs, port),
-            Some(Kind::IntentCancel) => self.on_cancel(msg, inputs.now, port),
-            Some(Kind::IntentCancelAll) => self.on_cancel_all(msg, inputs.now, port),
-            _ => self.counts.refused_other += 1,
-        }
-    }
-
-    #[inline]
-    fn on_new(&mut self, msg: &Msg, inputs: &OmsInputs, port: &mut impl OmsPort) {
-        let id = OrderId(msg.body[2] as u64);
-        let Some(book) = self.books.get_mut(msg.instrument as usize) else {
-            self.counts.refused_other += 1;
-            return;
-        };
-        let Some(kind) = msg.order_type() else {
-            self.counts.refused_other += 1;
-            return refuse(msg, reason::TABLE, inputs.now, port);
-        };
-        let (px, qty) = (Px(msg.body[0]), Qty(msg.body[1]));
-        let exposure = self.table.exposure(book.instrument.id);
-        let order = GateOrder {
-            side: msg.side(),
-            px,
-            qty,
-            kind,
-            stop_px: Px(0),
-            ts_intent: msg.ts_recv(),
-            ttl_us: msg.ttl_us(),
-        };
-        let gate_inputs = GateInputs {
-            now: inputs.now,
-            top: book.top,
-            ts_top: book.ts_top,
-            book_state: book.state,
-            position: self.ledger.position(book.instrument.id).map_or(0, |p| p.base),
-            open_buy_qty: exposure.open_buy_qty,
-            open_sell_qty: exposure.open_sell_qty,
-            open_orders: exposure.open_orders,
-            own_bid_px: exposure.own_bid_px,
-            own_ask_px: exposure.own_ask_px,
-            killed: inputs.killed,
-            trading: self.halt == Halt::None,
-            reduce_only: self.mode == Mode::Reduce,
-        };
-        if let Err(reject) = book.gate.check(&order, &gate_inputs) {
-            self.counts.gate[reject.index()] += 1;
-            return refuse(msg, reason::GATE + reject.index() as i64, inputs.now, port);
-        }
-        let entry = OrderEntry {
-            id,
-            instrument: book.instrument.id,
-            side: msg.side(),
-            px,
-            qty,
-            kind,
-            now: inputs.now,
-        };
-        let slot = match self.table.insert(&entry) {
-            Ok(slot) => slot,
-            Err(_) => {
-                self.counts.refused_other += 1;
-                return refuse(msg, reason::TABLE, inputs.now, port);
-            }
-        };
-        let mut out = *msg;
-        out.kind = Kind::SendNew as u8;
-        out.source = self.source;
-        out.body[2] = slot.0 as i64;
-        if port.send_new(out) {
-            self.counts.orders += 1;
-            self.check_at[slot.0 as usize] = inputs.now.plus_ns(ANSWER_NS);
-            self.cancel_again[slot.0 as usize] = false;
-        } else {
-            self.counts.refused_other += 1;
-            self.table.on_not_sent(slot);
-            self.table.release(slot);
-            refuse(msg, reason::ORDER_RING_FULL, inputs.now, port);
-        }
-    }
-
-    fn on_cancel(&mut self, msg: &Msg, now: Ts, port: &mut impl OmsPort) {
-        // An order that is not here has ended; the strategy has been or will be told.
-        if let Some(slot) = self.table.by_id(OrderId(msg.body[2] as u64)) {
-            self.cancel(slot, msg, now, port);
-        }
-    }
-
-    fn cancel(&mut self, slot: Slot, cause: &Msg, now: Ts, port: &mut impl OmsPort) {
-        let Some(order) = self.table.get(slot) else { return };
-        if !order.state.is_open() || order.state == OrderState::CancelPending {
-            return;
-        }
-        self.send_cancel(slot, cause, now, port);
-    }
-
-    fn send_cancel(&mut self, slot: Slot, cause: &Msg, now: Ts, port: &mut impl OmsPort) {
-        let Some(order) = self.table.get(slot) else { return };
-        self.cancel_again[slot.0 as usize] = false;
-        let mut out = Msg::new(Kind::SendCancel, order.instrument, cause.ts_recv()).flags(flag::END).body([
-            0,
-            order.venue_order_id as i64,
-            slot.0 as i64,
-            cause.body[3],
-        ]);
-        out.source = self.source;
-        if port.send(out) {
-            self.check_at[slot.0 as usize] = now.plus_ns(ANSWER_NS);
-            if let Applied::State(state) = self.table.on_cancel_sent(slot) {
-                port.state(slot, state);
-            }
-        } else {
-            self.counts.refused_other += 1;
-            self.cancel_later(slot, now);
-        }
-    }
-
-    /// The wish to cancel stands: it is offered again after a while.
-    fn cancel_later(&mut self, slot: Slot, now: Ts) {
-        if let Some(cell) = self.check_at.get_mut(slot.0 as usize) {
-            *cell = now.plus_ns(CROSSED_NS);
-            self.cancel_again[slot.0 as usize] = true;
-        }
-    }
-
-    fn on_cancel_all(&mut self, msg: &Msg, now: Ts, port: &mut impl OmsPort) {
-        for slot in 0..self.table.capacity() as u32 {
-            if self.table.get(Slot(slot)).is_some_and(|o| o.instrument == msg.instrument()) {
-                self.cancel(Slot(slot), msg, now, port);
-            }
         }
     }
 
@@ -732,14 +598,4 @@ impl Oms {
             false
         });
     }
-}
-
-#[cold]
-fn refuse(intent: &Msg, why: i64, now: Ts, port: &mut impl OmsPort) {
-    port.update(Msg::new(Kind::Order, intent.instrument(), now).flags(flag::END).body([
-        OrderState::Rejected as i64,
-        0,
-        intent.body[2],
-        why,
-    ]));
 }

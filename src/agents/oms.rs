@@ -8,7 +8,7 @@ use orders::AMOUNT_DECIMALS;
 use rings::{Consumer, Producer};
 use rtrb::Producer as Listing;
 use stats::boards::{PositionBoard, PositionWriter};
-use wire::{AssetId, Decimal, Msg, OrderState, Slot, Ts};
+use wire::{AssetId, Decimal, Kind, Msg, OrderState, Slot, Ts};
 
 use crate::controls::{ControlWord, Controls, Listed, OpenOrderLine};
 use crate::meters::{OmsLevels, OmsMeters};
@@ -116,6 +116,19 @@ impl OmsPort for Port {
         let sent = self.orders.push(msg.to_words()).is_ok();
         if sent {
             self.meters.passed(Slot(msg.body[2] as u32), msg.cause(), at);
+        }
+        sent
+    }
+
+    fn send_new_run(&mut self, mut head: Msg, tail: Msg) -> bool {
+        let at = self.stage.now();
+        head.venue_seq = at.0 as u32;
+        let sent = self.orders.push_run(&[head.to_words(), tail.to_words()]).is_ok();
+        if sent {
+            self.meters.passed(Slot(head.body[2] as u32), head.cause(), at);
+            if head.kind() == Some(Kind::SendPair) {
+                self.meters.passed(Slot(tail.body[2] as u32), head.cause(), at);
+            }
         }
         sent
     }

@@ -70,10 +70,21 @@ impl<T: Strategy> StrategyAgent<T> {
         }
         // One bit an intent.
         let mut refused = 0u16;
-        for (i, intent) in self.intents.as_slice().iter().enumerate() {
-            let mut intent = *intent;
-            intent.flags |= if cause.is_some() { flag::TICK } else { 0 };
-            if self.ports.signals.push(intent.to_words()).is_ok() {
+        let tick = if cause.is_some() { flag::TICK } else { 0 };
+        let intents = self.intents.as_slice();
+        for (i, intent) in intents.iter().enumerate() {
+            let words = |mut intent: Msg| {
+                intent.flags |= tick;
+                intent.to_words()
+            };
+            let pushed = match (intent.kind(), intents.get(i + 1)) {
+                (Some(Kind::IntentTail), _) => continue, // it went with its head
+                (_, Some(tail)) if intent.has_tail() => {
+                    self.ports.signals.push_run(&[words(*intent), words(*tail)]).is_ok()
+                }
+                _ => self.ports.signals.push(words(*intent)).is_ok(),
+            };
+            if pushed {
                 self.sent += 1;
             } else {
                 refused |= 1 << i;
@@ -95,11 +106,17 @@ impl<T: Strategy> StrategyAgent<T> {
                 continue;
             }
             self.refused += 1;
-            if intent.kind() == Some(Kind::IntentNew) {
+            // Two slots at most for two answers at most: they fit.
+            let second = match (intent.kind(), self.intents.as_slice().get(i + 1)) {
+                (Some(Kind::IntentNew | Kind::IntentReplace), _) => None,
+                (Some(Kind::IntentPair), Some(tail)) => Some(tail.body[2]),
+                _ => continue,
+            };
+            for id in std::iter::once(intent.body[2]).chain(second) {
                 answers[n] = Msg::new(Kind::Order, intent.instrument(), now).flags(flag::END).body([
                     OrderState::Rejected as i64,
                     0,
-                    intent.body[2],
+                    id,
                     REASON_SIGNAL_RING_FULL,
                 ]);
                 n += 1;

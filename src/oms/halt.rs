@@ -81,6 +81,8 @@ pub mod reason {
     pub const TABLE: i64 = 2;
     /// The order ring is full.
     pub const ORDER_RING_FULL: i64 = 3;
+    /// The order to be replaced is not there, not live, or of another instrument.
+    pub const NOT_REPLACEABLE: i64 = 4;
     /// First code of the gate's reasons.
     pub const GATE: i64 = 100;
     /// First code of [`wire::NotSent`] reasons.

@@ -1,7 +1,7 @@
 //! The oms through a port that remembers: every word out for every word in.
 
 use risk::{Limits, LimitsSpec, Reject};
-use wire::{NotSent, Side, VenueId};
+use wire::{NotSent, OrderType, Side, VenueId};
 
 use super::*;
 
@@ -26,6 +26,13 @@ impl OmsPort for Said {
     fn send_new(&mut self, msg: Msg) -> bool {
         if !self.full {
             self.new.push(msg);
+        }
+        !self.full
+    }
+
+    fn send_new_run(&mut self, head: Msg, tail: Msg) -> bool {
+        if !self.full {
+            self.new.extend([head, tail]);
         }
         !self.full
     }
@@ -148,6 +155,17 @@ impl Bench {
             Msg::new(kind, ID, self.now).flags(flags).body([px, qty, id as i64, Msg::pack_cause(7, 5_000)]);
         let inputs = self.inputs();
         self.oms.on_intent(&msg, &inputs, &mut self.said);
+    }
+
+    /// An intent of two slots: a buy of 100 at `px` with `id`, and the tail's words.
+    fn two(&mut self, kind: Kind, how: OrderType, id: u64, px: i64, tail: [i64; 3]) {
+        let cause = Msg::pack_cause(7, 5_000);
+        let head = Msg::new(kind, ID, self.now).body([px, 100, id as i64, cause]).with_order_type(how);
+        let tail = [tail[0], tail[1], tail[2], 0];
+        let tail = Msg::new(Kind::IntentTail, ID, self.now).flags(flag::END).body(tail);
+        let inputs = self.inputs();
+        self.oms.on_intent(&head, &inputs, &mut self.said);
+        self.oms.on_intent(&tail, &inputs, &mut self.said);
     }
 
     fn buy(&mut self, id: u64) {
@@ -543,7 +561,7 @@ fn executions_missed_with_the_session_are_listed_and_booked_once() {
 fn an_open_order_that_executed_unseen_is_completed() {
     let mut b = Bench::resting(1);
     b.query(0, QueryStatus::Open, 30);
-    assert_eq!(b.told(1), Some((OrderState::PartiallyFilled, 0)));
+    assert_eq!(b.told(1), Some((OrderState::Live, 0)));
     b.pass(110);
     assert_eq!(b.kinds_sent(), [Kind::SendTrades]);
     b.fill(0, 30, 30);
@@ -553,4 +571,112 @@ fn an_open_order_that_executed_unseen_is_completed() {
     let sent = b.said.sent.len();
     b.pass(1_200);
     assert_eq!(b.said.sent.len(), sent);
+}
+
+#[test]
+fn a_replacement_counts_both_orders_and_leaves_the_old_one_when_it_is_refused() {
+    let mut b = Bench::resting(1);
+    b.said.new.clear();
+    b.two(Kind::IntentReplace, OrderType::Limit, 2, 9_990, [0, 0, 1]);
+    let [head, tail] = b.said.new[..] else { panic!("{:?}", b.said.new) };
+    assert_eq!((head.kind(), head.body[..3].to_vec()), (Some(Kind::SendReplace), vec![9_990, 100, 1]));
+    assert_eq!((tail.kind(), tail.body[2]), (Some(Kind::SendTail), 0));
+    assert_eq!(b.oms.table().exposure(ID).open_buy_qty, 200, "either may fill");
+    assert_eq!(b.oms.table().get(Slot(0)).map(|o| o.state), Some(OrderState::CancelPending));
+    // Done: the new one lives, the old one goes by its own report.
+    b.report(Kind::Sent, 1, [1, 0, 0]);
+    b.report(Kind::Acked, 1, [0, 901, 0]);
+    b.report(Kind::Cancelled, 0, [0, 900, 0]);
+    assert_eq!((b.told(1), b.told(2)), (Some((OrderState::Cancelled, 0)), Some((OrderState::Live, 0))));
+    assert_eq!(b.oms.open_orders(), 1);
+    // Cancelled, and the new one refused.
+    b.two(Kind::IntentReplace, OrderType::PostOnly, 3, 10_000, [0, 0, 2]);
+    b.report(Kind::Rejected, 2, [-2010, 0, 0]);
+    b.report(Kind::Cancelled, 1, [0, 901, 0]);
+    assert_eq!((b.told(3), b.oms.open_orders()), (Some((OrderState::Rejected, -2010)), 0));
+    // Neither half: the old one rests on, and is asked about.
+    let mut b = Bench::resting(1);
+    b.two(Kind::IntentReplace, OrderType::Limit, 2, 9_990, [0, 0, 1]);
+    b.report(Kind::CancelRejected, 0, [-2011, 0, 0]);
+    b.report(Kind::Rejected, 1, [-2022, 0, 0]);
+    assert_eq!(
+        (b.told(1), b.told(2)),
+        (Some((OrderState::Live, -2011)), Some((OrderState::Rejected, -2022)))
+    );
+    b.pass(110);
+    assert_eq!(b.kinds_sent(), [Kind::SendQuery]);
+    // Neither answered: both are unknown, and both are open risk.
+    let mut b = Bench::resting(1);
+    b.two(Kind::IntentReplace, OrderType::Limit, 2, 9_990, [0, 0, 1]);
+    b.report(Kind::Unknown, 0, [-1007, 0, 0]);
+    b.report(Kind::Unknown, 1, [-1007, 0, 0]);
+    b.pass(1);
+    assert_eq!((b.oms.halt(), b.oms.table().exposure(ID).open_buy_qty), (Halt::UnknownOrder, 200));
+}
+
+#[test]
+fn what_cannot_be_replaced_is_refused_and_stays() {
+    let mut b = Bench::resting(1);
+    b.said.new.clear();
+    let why = |b: &Bench, id| b.told(id).map(|t| t.1);
+    b.two(Kind::IntentReplace, OrderType::Limit, 2, 9_990, [0, 0, 77]);
+    assert_eq!(why(&b, 2), Some(reason::NOT_REPLACEABLE));
+    // Both would be too much together: 2 000 is the most.
+    b.two(Kind::IntentReplace, OrderType::Limit, 3, 9_995, [0, 0, 1]);
+    assert_eq!(why(&b, 3), Some(gate_reason(Reject::Tick { px: 0, tick: 0 })));
+    b.said.full = true;
+    b.two(Kind::IntentReplace, OrderType::Limit, 4, 9_990, [0, 0, 1]);
+    assert_eq!(why(&b, 4), Some(reason::ORDER_RING_FULL));
+    assert_eq!((b.said.new.len(), b.oms.open_orders()), (0, 1));
+    assert_eq!(b.oms.table().get(Slot(0)).map(|o| o.state), Some(OrderState::Live));
+    b.said.full = false;
+    b.cancel(1);
+    b.two(Kind::IntentReplace, OrderType::Limit, 5, 9_990, [0, 0, 1]);
+    assert_eq!(why(&b, 5), Some(reason::NOT_REPLACEABLE), "its cancel is on the way");
+}
+
+#[test]
+fn a_pair_is_taken_whole_counted_whole_and_ends_by_report() {
+    let mut b = Bench::trading();
+    // Buys: the profit is below the market, the stop above it.
+    b.two(Kind::IntentPair, OrderType::PostOnly, 1, 9_990, [10_050, 10_060, 2]);
+    let [head, tail] = b.said.new[..] else { panic!("{:?}", b.said.new) };
+    assert_eq!((head.kind(), head.order_type()), (Some(Kind::SendPair), Some(OrderType::PostOnly)));
+    assert_eq!((tail.kind(), tail.body), (Some(Kind::SendTail), [10_050, 10_060, 1, 0]));
+    let open = b.oms.table().exposure(ID);
+    assert_eq!((open.open_orders, open.open_buy_qty), (2, 200));
+    for slot in [0, 1] {
+        b.report(Kind::Sent, slot, [1, 0, 0]);
+        b.report(Kind::Acked, slot, [0, 900 + slot as i64, 0]);
+    }
+    b.fill(0, 100, 100);
+    b.report(Kind::Expired, 1, [0, 901, 0]);
+    assert_eq!((b.told(1), b.told(2)), (Some((OrderState::Filled, 0)), Some((OrderState::Expired, 0))));
+    assert_eq!((b.position(), b.oms.open_orders()), (100, 0));
+    // A leg that the gate refuses takes the other with it.
+    b.said.new.clear();
+    b.two(Kind::IntentPair, OrderType::PostOnly, 3, 9_990, [10_005, 10_060, 4]);
+    b.two(Kind::IntentPair, OrderType::PostOnly, 5, 10_010, [10_050, 10_060, 6]);
+    b.two(Kind::IntentPair, OrderType::Limit, 7, 9_990, [10_050, 10_060, 8]);
+    let refused = |reject| Some((OrderState::Rejected, gate_reason(reject)));
+    for id in [3, 4] {
+        assert_eq!(b.told(id), refused(Reject::Tick { px: 0, tick: 0 }));
+    }
+    for id in [5, 6] {
+        assert_eq!(b.told(id), refused(Reject::WouldCross { px: 0, touch_px: 0 }));
+    }
+    assert_eq!(b.told(8), Some((OrderState::Rejected, reason::TABLE)));
+    assert_eq!((b.said.new.len(), b.oms.open_orders()), (0, 0));
+}
+
+#[test]
+fn a_stop_waits_with_its_price_beside_it() {
+    let mut b = Bench::trading();
+    b.two(Kind::IntentNew, OrderType::StopLimit, 1, 10_060, [10_050, 0, 0]);
+    let [head, tail] = b.said.new[..] else { panic!("{:?}", b.said.new) };
+    assert_eq!((head.kind(), head.order_type()), (Some(Kind::SendNew), Some(OrderType::StopLimit)));
+    assert_eq!((head.body[2], tail.body[0]), (0, 10_050));
+    b.two(Kind::IntentNew, OrderType::StopLimit, 2, 10_010, [10_000, 0, 0]);
+    let refused = Some((OrderState::Rejected, gate_reason(Reject::StopSide { px: 0, touch_px: 0 })));
+    assert_eq!((b.told(2), b.oms.open_orders()), (refused, 1));
 }

@@ -4,7 +4,7 @@
 mod tests;
 
 use book::Top;
-use wire::{BookState, Instrument, OrderType, Px, Qty, Side, Ts};
+use wire::{BookState, Instrument, OrderType, PriceBand, Px, Qty, Side, Ts};
 
 use crate::{LimitError, Limits, Reject, TokenBucket};
 
@@ -80,6 +80,11 @@ struct Rules {
     lot: i64,
     qty_min: i64,
     qty_max: i64,
+    market_lot: i64,
+    market_qty_min: i64,
+    market_qty_max: i64,
+    band_buy: PriceBand,
+    band_sell: PriceBand,
     notional_min: i128,
     open_orders_max: u32,
     data_age_max_ns: u64,
@@ -99,6 +104,12 @@ impl Rules {
             lot: i.lot.0,
             qty_min: i.qty_min.0.max(1),
             qty_max: or_max(i.qty_max.0),
+            // Both rules hold for a market order: of steps the coarser is checked, the finer one is its divisor.
+            market_lot: i.market_qty.step.0.max(i.lot.0),
+            market_qty_min: i.market_qty.min.0.max(i.qty_min.0).max(1),
+            market_qty_max: or_max(i.market_qty.max.0).min(or_max(i.qty_max.0)),
+            band_buy: i.band_buy,
+            band_sell: i.band_sell,
             notional_min: i.notional_min,
             open_orders_max: venue_orders.min(s.open_orders_max as u32),
             data_age_max_ns: s.data_age_max_us as u64 * 1_000,
@@ -153,6 +164,7 @@ impl Gate {
             check_reduces(order, at)?;
         }
         check_collar(&self.limits, order, &at.top)?;
+        self.check_type(order, &at.top)?;
         check_self_match(order, at)?;
         if !self.rate.take(at.now) {
             let s = self.limits.spec();
@@ -218,18 +230,91 @@ impl Gate {
                 return Err(Reject::Tick { px, tick: r.tick });
             }
         }
-        if qty < r.qty_min {
-            return Err(Reject::QtyRange { qty, bound: r.qty_min });
+        let (qty_min, qty_max, lot) = match order.kind.is_market() {
+            false => (r.qty_min, r.qty_max, r.lot),
+            true => (r.market_qty_min, r.market_qty_max, r.market_lot),
+        };
+        if qty < qty_min {
+            return Err(Reject::QtyRange { qty, bound: qty_min });
         }
-        if qty > r.qty_max {
-            return Err(Reject::QtyRange { qty, bound: r.qty_max });
+        if qty > qty_max {
+            return Err(Reject::QtyRange { qty, bound: qty_max });
         }
-        if qty % r.lot != 0 {
-            return Err(Reject::Lot { qty, lot: r.lot });
+        if qty % lot != 0 {
+            return Err(Reject::Lot { qty, lot });
         }
         let notional = Instrument::notional(order.px, order.qty);
         if notional < r.notional_min {
             return Err(Reject::NotionalMin { notional, min: r.notional_min });
+        }
+        Ok(())
+    }
+
+    /// What its type asks for beyond price and quantity. Px, bid and ask are positive and within the collar here.
+    #[inline]
+    fn check_type(&self, order: &GateOrder, top: &Top) -> Result<(), Reject> {
+        match order.kind {
+            OrderType::StopLimit | OrderType::TakeProfitLimit => self.check_stop(order, top)?,
+            _ if order.stop_px.0 != 0 => {
+                return Err(Reject::StopLimit { px: order.stop_px.0, max_bps: 0 });
+            }
+            OrderType::PostOnly => {
+                let (touch_px, crosses) = match order.side {
+                    Side::Buy => (top.ask_px.0, order.px >= top.ask_px),
+                    Side::Sell => (top.bid_px.0, order.px <= top.bid_px),
+                };
+                if crosses {
+                    return Err(Reject::WouldCross { px: order.px.0, touch_px });
+                }
+            }
+            _ => {}
+        }
+        let band = match order.side {
+            Side::Buy => &self.rules.band_buy,
+            Side::Sell => &self.rules.band_sell,
+        };
+        if order.kind.is_market() || (band.up | band.down) == 0 {
+            return Ok(());
+        }
+        // All factors are below 2^63 and prices too: products fit. The middle stands for the venue's average price,
+        // which has the last word.
+        let px = 2 * order.px.0 as i128 * PriceBand::ONE as i128;
+        let mid_twice = top.bid_px.0 as i128 + top.ask_px.0 as i128;
+        for (factor, breaks) in
+            [(band.up, px > mid_twice * band.up as i128), (band.down, px < mid_twice * band.down as i128)]
+        {
+            if factor != 0 && breaks {
+                return Err(Reject::PriceBand { px: order.px.0, factor });
+            }
+        }
+        Ok(())
+    }
+
+    /// Is the stop price one that the venue takes, beyond the market, and near the limit price that it wakes?
+    #[cold]
+    fn check_stop(&self, order: &GateOrder, top: &Top) -> Result<(), Reject> {
+        let (r, stop) = (&self.rules, order.stop_px.0);
+        if stop < r.px_min {
+            return Err(Reject::PxRange { px: stop, bound: r.px_min });
+        }
+        if stop > r.px_max {
+            return Err(Reject::PxRange { px: stop, bound: r.px_max });
+        }
+        if stop % r.tick != 0 {
+            return Err(Reject::Tick { px: stop, tick: r.tick });
+        }
+        let above = (order.kind == OrderType::StopLimit) == (order.side == Side::Buy);
+        let (touch_px, beyond) = match above {
+            true => (top.ask_px.0, stop > top.ask_px.0),
+            false => (top.bid_px.0, stop < top.bid_px.0),
+        };
+        if !beyond {
+            return Err(Reject::StopSide { px: stop, touch_px });
+        }
+        let max_bps = self.limits.spec().collar_touch_bps;
+        let through = order.side.sign() as i128 * (order.px.0 as i128 - stop as i128);
+        if through * 10_000 > stop as i128 * max_bps as i128 {
+            return Err(Reject::StopLimit { px: stop, max_bps });
         }
         Ok(())
     }
@@ -290,6 +375,9 @@ fn check_collar(limits: &Limits, order: &GateOrder, top: &Top) -> Result<(), Rej
     let mid_twice = top.bid_px.0 as i128 + top.ask_px.0 as i128;
     if (2 * px - mid_twice).abs() * 10_000 > mid_twice * s.collar_mid_bps as i128 {
         return Err(Reject::CollarMid { px: order.px.0, max_bps: s.collar_mid_bps });
+    }
+    if order.kind.has_stop() {
+        return Ok(()); // it is the stop price that its price may not reach through
     }
     let (through, touch) = match order.side {
         Side::Buy => (px - top.ask_px.0 as i128, top.ask_px.0 as i128),

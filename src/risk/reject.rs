@@ -156,11 +156,40 @@ pub enum Reject {
         /// The position if every open order of this side filled, this one included, signed.
         position: i128,
     },
+    /// The stop price is on the side of the market where it would wake the order at once.
+    StopSide {
+        /// Stop price.
+        px: i64,
+        /// The touch that it must be beyond.
+        touch_px: i64,
+    },
+    /// A stop price on an order that does not wait for one, or the limit price of one that does reaches too far
+    /// through it.
+    StopLimit {
+        /// Stop price.
+        px: i64,
+        /// Limit in basis points; zero = there must be no stop price.
+        max_bps: i64,
+    },
+    /// A post-only order would take.
+    WouldCross {
+        /// Price.
+        px: i64,
+        /// The touch it would meet.
+        touch_px: i64,
+    },
+    /// The price is further from the middle than the venue lets it be from its average price.
+    PriceBand {
+        /// Price.
+        px: i64,
+        /// Factor of the middle that it broke, 8 decimals.
+        factor: i64,
+    },
 }
 
 impl Reject {
     /// Every [`Reject::name`], in the order of [`Reject::index`].
-    pub const NAMES: [&'static str; 24] = [
+    pub const NAMES: [&'static str; 28] = [
         "killed",
         "trading_off",
         "instrument_off",
@@ -185,6 +214,10 @@ impl Reject {
         "rate",
         "input",
         "reduce_only",
+        "stop_side",
+        "stop_limit",
+        "would_cross",
+        "price_band",
     ];
 
     /// Position of this reason in [`Reject::NAMES`]; the reason code in messages and counters.
@@ -212,6 +245,10 @@ impl Reject {
             Reject::CollarMid { .. } => 18,
             Reject::CollarTouch { .. } => 19,
             Reject::SelfMatch { .. } => 20,
+            Reject::StopSide { .. } => 24,
+            Reject::StopLimit { .. } => 25,
+            Reject::WouldCross { .. } => 26,
+            Reject::PriceBand { .. } => 27,
             Reject::Rate { .. } => 21,
             Reject::Input { .. } => 22,
             Reject::ReduceOnly { .. } => 23,
@@ -249,6 +286,11 @@ impl Reject {
                 (px as i128, max_bps as i128)
             }
             Reject::SelfMatch { px, own_px } => (px as i128, own_px as i128),
+            Reject::StopSide { px, touch_px } | Reject::WouldCross { px, touch_px } => {
+                (px as i128, touch_px as i128)
+            }
+            Reject::StopLimit { px, max_bps } => (px as i128, max_bps as i128),
+            Reject::PriceBand { px, factor } => (px as i128, factor as i128),
             Reject::Rate { rate_per_s, burst } => (rate_per_s as i128, burst as i128),
             Reject::Input { value } => (value as i128, 0),
             Reject::ReduceOnly { position } => (position, 0),

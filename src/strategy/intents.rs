@@ -32,8 +32,8 @@ pub enum IntentError {
     /// The buffer holds [`INTENTS_MAX`] intents.
     #[error("{INTENTS_MAX} intents for one event, no more are taken")]
     Full,
-    /// Price or quantity is zero or less.
-    #[error("price {px:?} and quantity {qty:?} must be positive")]
+    /// Price, stop price where there is one, or quantity is zero or less; or a pair does not begin with a post-only order.
+    #[error("price {px:?} and quantity {qty:?} must be positive, and the first of a pair post-only")]
     NotPositive {
         /// Price.
         px: Px,
@@ -120,21 +120,51 @@ impl Intents {
     /// The buffer is full, a number is not positive, or the ids are used up.
     #[inline]
     pub fn new_order(&mut self, order: &NewIntent) -> Result<OrderId, IntentError> {
-        if order.px.0 <= 0 || order.qty.0 <= 0 {
+        let id = self.next_id(order)?;
+        self.push_order(Kind::IntentNew, order, id, [order.stop_px.0, 0, 0])?;
+        self.issued += 1;
+        Ok(id)
+    }
+
+    /// Asks for a new order in the place of another, both in one step at the venue; names the new one. Until the venue
+    /// has answered both count. When the gate refuses the new one, or the venue cannot cancel the old one, the old
+    /// one is as it was.
+    ///
+    /// # Errors
+    /// As [`Intents::new_order`].
+    #[inline]
+    pub fn replace(&mut self, old: OrderId, order: &NewIntent) -> Result<OrderId, IntentError> {
+        let id = self.next_id(order)?;
+        self.push_order(Kind::IntentReplace, order, id, [order.stop_px.0, 0, old.0 as i64])?;
+        self.issued += 1;
+        Ok(id)
+    }
+
+    /// Asks for two orders of which the end of one ends the other: `order`, which must be post-only, takes the profit;
+    /// a stop-limit of the same side and quantity at `stop_px` and `limit_px` stops the loss. Names both.
+    ///
+    /// # Errors
+    /// As [`Intents::new_order`]; a price that is not positive, or an order that is not post-only.
+    #[inline]
+    pub fn pair(
+        &mut self,
+        order: &NewIntent,
+        stop_px: Px,
+        limit_px: Px,
+    ) -> Result<(OrderId, OrderId), IntentError> {
+        let first = self.next_id(order)?;
+        if stop_px.0 <= 0 || limit_px.0 <= 0 || order.kind != OrderType::PostOnly {
             self.refused += 1;
-            return Err(IntentError::NotPositive { px: order.px, qty: order.qty });
+            return Err(IntentError::NotPositive { px: stop_px.min(limit_px), qty: order.qty });
         }
-        let counter = self.issued + 1;
-        if counter >> COUNTER_BITS != 0 {
+        let second = OrderId(first.0 + 1);
+        if second.0 as u64 & ((1 << COUNTER_BITS) - 1) == 0 {
             self.refused += 1;
             return Err(IntentError::IdsUsedUp { source_id: self.source });
         }
-        let id = OrderId((self.source as u64) << COUNTER_BITS | counter);
-        let side = if order.side == Side::Sell { flag::SELL } else { 0 };
-        let flags = side | (order.kind as u8) << 1;
-        self.push(Kind::IntentNew, order.instrument, flags, [order.px.0, order.qty.0, id.0 as i64])?;
-        self.issued = counter;
-        Ok(id)
+        self.push_order(Kind::IntentPair, order, first, [stop_px.0, limit_px.0, second.0 as i64])?;
+        self.issued += 2;
+        Ok((first, second))
     }
 
     /// Asks for an order to be cancelled.
@@ -143,7 +173,7 @@ impl Intents {
     /// The buffer is full.
     #[inline]
     pub fn cancel(&mut self, instrument: InstrumentId, id: OrderId) -> Result<(), IntentError> {
-        self.push(Kind::IntentCancel, instrument, 0, [0, 0, id.0 as i64])
+        self.push(Kind::IntentCancel, instrument, flag::END, [0, 0, id.0 as i64])
     }
 
     /// Asks for all orders of this strategy on an instrument to be cancelled.
@@ -152,7 +182,7 @@ impl Intents {
     /// The buffer is full.
     #[inline]
     pub fn cancel_all(&mut self, instrument: InstrumentId) -> Result<(), IntentError> {
-        self.push(Kind::IntentCancelAll, instrument, 0, [0; 3])
+        self.push(Kind::IntentCancelAll, instrument, flag::END, [0; 3])
     }
 
     /// The intents written since the last clear, oldest first.
@@ -198,6 +228,43 @@ impl Intents {
     /// Intents refused since the buffer was made.
     pub fn refused(&self) -> u64 {
         self.refused
+    }
+
+    #[inline]
+    fn next_id(&mut self, order: &NewIntent) -> Result<OrderId, IntentError> {
+        if order.px.0 <= 0 || order.qty.0 <= 0 || (order.kind.has_stop() && order.stop_px.0 <= 0) {
+            self.refused += 1;
+            return Err(IntentError::NotPositive { px: order.px, qty: order.qty });
+        }
+        let counter = self.issued + 1;
+        if counter >> COUNTER_BITS != 0 {
+            self.refused += 1;
+            return Err(IntentError::IdsUsedUp { source_id: self.source });
+        }
+        Ok(OrderId((self.source as u64) << COUNTER_BITS | counter))
+    }
+
+    /// One slot, or two with what does not fit into one.
+    #[inline]
+    fn push_order(
+        &mut self,
+        kind: Kind,
+        order: &NewIntent,
+        id: OrderId,
+        tail: [i64; 3],
+    ) -> Result<(), IntentError> {
+        let side = if order.side == Side::Sell { flag::SELL } else { 0 };
+        let flags = side | (order.kind as u8) << 1;
+        let body = [order.px.0, order.qty.0, id.0 as i64];
+        if kind == Kind::IntentNew && !order.kind.has_stop() {
+            return self.push(kind, order.instrument, flags | flag::END, body);
+        }
+        if self.free() < 2 {
+            self.refused += 1;
+            return Err(IntentError::Full);
+        }
+        self.push(kind, order.instrument, flags, body)?;
+        self.push(Kind::IntentTail, order.instrument, flag::END, tail)
     }
 
     #[inline]
@@ -249,12 +316,51 @@ mod tests {
             (new.kind(), new.instrument(), new.source),
             (Some(Kind::IntentNew), InstrumentId(3), 0xffff)
         );
-        assert_eq!((new.flags, new.ts_recv()), (flag::SELL | (OrderType::Ioc as u8) << 1, Ts(99)));
+        assert_eq!(
+            (new.flags, new.ts_recv()),
+            (flag::END | flag::SELL | (OrderType::Ioc as u8) << 1, Ts(99))
+        );
         assert_eq!((new.body[0], new.body[1], new.body[2] as u64), (10, 20, id.0));
         assert_eq!((new.cause(), new.ttl_us()), (2, 250));
         assert_eq!((cancel.kind(), cancel.body[2] as u64), (Some(Kind::IntentCancel), id.0));
         assert_eq!((cancel.cause(), cancel.ttl_us(), cancel.ts_recv()), (2, 250, Ts(100)));
         assert_eq!((all.kind(), all.body[2]), (Some(Kind::IntentCancelAll), 0));
+    }
+
+    #[test]
+    fn what_does_not_fit_one_slot_takes_two() {
+        let mut out = Intents::new(1, 1);
+        let stop = NewIntent { kind: OrderType::StopLimit, stop_px: Px(9), ..order() };
+        let id = out.new_order(&stop).expect("fits");
+        let new = out.replace(id, &order()).expect("fits");
+        let take = NewIntent { kind: OrderType::PostOnly, ..order() };
+        let (first, second) = out.pair(&take, Px(8), Px(7)).expect("fits");
+        assert_eq!([id.0, new.0, first.0, second.0].map(|id| id & 0xff), [1, 2, 3, 4]);
+        let said: Vec<_> = out.as_slice().iter().map(|m| (m.kind(), m.has(flag::END), m.body[2])).collect();
+        let (head, tail) = (
+            |kind, id: OrderId| (Some(kind), false, id.0 as i64),
+            |id: u64| (Some(Kind::IntentTail), true, id as i64),
+        );
+        assert_eq!(
+            said,
+            [
+                head(Kind::IntentNew, id),
+                tail(0),
+                head(Kind::IntentReplace, new),
+                tail(id.0),
+                head(Kind::IntentPair, first),
+                tail(second.0),
+            ]
+        );
+        assert!(out.as_slice().iter().step_by(2).all(Msg::has_tail));
+        assert_eq!(out.as_slice()[1].body[0], 9);
+        assert_eq!(out.as_slice()[5].body[..2], [8, 7]);
+        assert!(out.pair(&order(), Px(8), Px(7)).is_err() && out.pair(&take, Px(0), Px(7)).is_err());
+        assert!(out.new_order(&NewIntent { stop_px: Px(0), ..stop }).is_err());
+        // Two slots or none.
+        (0..INTENTS_MAX - 7).for_each(|_| assert!(out.new_order(&order()).is_ok()));
+        assert_eq!((out.free(), out.new_order(&stop)), (1, Err(IntentError::Full)));
+        assert_eq!(out.len(), INTENTS_MAX - 1);
     }
 
     #[test]

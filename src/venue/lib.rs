@@ -14,6 +14,6 @@ pub use feed::{
     SnapshotVerdict,
 };
 pub use orders::{
-    AccountAsset, CancelOrder, ClientOrderId, ClientOrderIdError, EncodeError, Fill, NewOrder, OpenOrder,
-    OrderError, OrderEvent, OrderSession, QueryAnswer, QueryKind, RestRequest,
+    AccountAsset, CancelOrder, ClientOrderId, ClientOrderIdError, EncodeError, Fill, HalfDone, NewOrder,
+    OpenOrder, OrderError, OrderEvent, OrderSession, QueryAnswer, QueryKind, RestRequest,
 };

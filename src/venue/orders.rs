@@ -191,6 +191,26 @@ pub struct QueryAnswer {
     pub cum_qty: Qty,
 }
 
+/// What became of one half of a request that does two things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HalfDone {
+    /// Done; the venue's id of the new order, 0 where there is none.
+    Done {
+        /// The venue's id.
+        venue_order_id: u64,
+    },
+    /// Not done.
+    Refused {
+        /// The venue's code.
+        code: i32,
+    },
+    /// Nobody knows.
+    Unknown {
+        /// The venue's code.
+        code: i32,
+    },
+}
+
 /// What an order-session message said. Slices live until the next call.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
@@ -242,6 +262,22 @@ pub enum OrderEvent<'a> {
         id: ClientOrderId,
         /// The venue's code.
         code: i32,
+    },
+    /// Answer to a replacement: what became of the order that goes, and of the new one.
+    Replaced {
+        /// The new order.
+        id: ClientOrderId,
+        /// The cancel of the old one; that it is gone comes on the account stream.
+        cancel: HalfDone,
+        /// The new one.
+        new: HalfDone,
+    },
+    /// A pair was not taken, or nobody knows; taken, each of its orders is `Acked`.
+    PairNotTaken {
+        /// The first order.
+        id: ClientOrderId,
+        /// Never [`HalfDone::Done`].
+        why: HalfDone,
     },
     /// Cancel-all was accepted (`code` 0) or refused; the orders' own events follow on the account stream.
     CancelAllDone {
@@ -321,6 +357,31 @@ pub trait OrderSession {
     /// # Errors
     /// The instrument is unknown, or the session not ready.
     fn encode_new(&mut self, order: &NewOrder, now: Ts, out: &mut Vec<u8>) -> Result<(), EncodeError>;
+
+    /// Writes a signed request that cancels `old` and, when that succeeds, places `order`.
+    ///
+    /// # Errors
+    /// The instrument is unknown, or the session not ready.
+    fn encode_replace(
+        &mut self,
+        old: &CancelOrder,
+        order: &NewOrder,
+        now: Ts,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError>;
+
+    /// Writes a signed pair of which one order ends the other: `first` post-only, `second` a stop-limit of the same side
+    /// and quantity.
+    ///
+    /// # Errors
+    /// The instrument is unknown, or the session not ready.
+    fn encode_pair(
+        &mut self,
+        first: &NewOrder,
+        second: &NewOrder,
+        now: Ts,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError>;
 
     /// Writes a signed cancel.
     ///

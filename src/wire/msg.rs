@@ -46,12 +46,21 @@ pub enum Kind {
     /// Book state changed: [`BookState`] as u8, 0, 0, 0.
     BookState = 4,
 
-    /// Strategy wants a new order: px, qty, order id, cause | ttl_us << 32. Flags SELL, ORDER_TYPE.
+    /// Strategy wants a new order: px, qty, order id, cause | ttl_us << 32. Flags SELL, ORDER_TYPE. A type with a stop
+    /// price is followed by IntentTail.
     IntentNew = 16,
     /// Strategy wants an order gone: 0, 0, order id, cause | ttl_us << 32.
     IntentCancel = 17,
     /// Strategy wants all its orders on this instrument gone.
     IntentCancelAll = 18,
+    /// Strategy wants an order in place of another: as IntentNew, always followed by IntentTail.
+    IntentReplace = 19,
+    /// Strategy wants two orders of which one ends the other: as IntentNew for the first, which is post-only; the second
+    /// is a stop-limit of the same side and quantity. Followed by IntentTail.
+    IntentPair = 20,
+    /// Second half of an intent: stop px or 0, second order's px or 0, second order id (of a pair; of a replacement the
+    /// order that goes) or 0, 0. Carries END.
+    IntentTail = 21,
 
     /// oms → gateway, order that passed the gate: px, qty, slot, cause | ttl_us << 32.
     SendNew = 32,
@@ -64,6 +73,12 @@ pub enum Kind {
     /// oms → gateway: list the executions of one order: first trade id wanted (0 = from the first), venue order id, slot,
     /// quantity executed before that trade.
     SendTrades = 36,
+    /// oms → gateway: as SendNew, in place of the order in the tail's slot. Followed by SendTail.
+    SendReplace = 37,
+    /// oms → gateway: as SendNew for the first of a pair. Followed by SendTail.
+    SendPair = 38,
+    /// Second half of an order: stop px or 0, second order's px or 0, second slot, 0. Carries END.
+    SendTail = 39,
 
     /// gateway → oms: handed to the kernel: cycle, 0, slot, 0.
     Sent = 48,
@@ -116,11 +131,17 @@ impl Kind {
             16 => Kind::IntentNew,
             17 => Kind::IntentCancel,
             18 => Kind::IntentCancelAll,
+            19 => Kind::IntentReplace,
+            20 => Kind::IntentPair,
+            21 => Kind::IntentTail,
             32 => Kind::SendNew,
             33 => Kind::SendCancel,
             34 => Kind::SendCancelAll,
             35 => Kind::SendQuery,
             36 => Kind::SendTrades,
+            37 => Kind::SendReplace,
+            38 => Kind::SendPair,
+            39 => Kind::SendTail,
             48 => Kind::Sent,
             49 => Kind::NotSent,
             50 => Kind::Acked,
@@ -430,6 +451,16 @@ impl Msg {
         OrderType::from_u8((self.flags & flag::ORDER_TYPE) >> 1)
     }
 
+    /// Whether this intent or order is the first of two slots.
+    #[inline]
+    pub fn has_tail(&self) -> bool {
+        match self.kind() {
+            Some(Kind::IntentNew | Kind::SendNew) => self.order_type().is_some_and(OrderType::has_stop),
+            Some(Kind::IntentReplace | Kind::IntentPair | Kind::SendReplace | Kind::SendPair) => true,
+            _ => false,
+        }
+    }
+
     /// Cause and time to live packed as intents carry them in `body[3]`.
     #[inline]
     pub fn pack_cause(cause: u32, ttl_us: u32) -> i64 {
@@ -507,7 +538,7 @@ mod tests {
     #[test]
     fn every_kind_code_round_trips() {
         let known: Vec<u8> = (0..=255).filter(|c| Kind::from_u8(*c).is_some()).collect();
-        assert_eq!(known.len(), 29);
+        assert_eq!(known.len(), 35);
         for c in known {
             assert_eq!(Kind::from_u8(c).map(|k| k as u8), Some(c));
         }

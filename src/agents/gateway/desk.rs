@@ -1,7 +1,7 @@
 //! What the gateway knows of the orders it sent, and how the venue's answers become reports.
 
 use rings::Producer;
-use venue::{ClientOrderId, Fill, OpenOrder, OrderEvent};
+use venue::{ClientOrderId, Fill, HalfDone, OpenOrder, OrderEvent};
 use wire::{InstrumentId, Kind, Msg, NotSent, Qty, Slot, Ts, flag};
 
 use super::stop::StopSequence;
@@ -50,6 +50,8 @@ pub struct SentOrder {
     pub instrument: InstrumentId,
     /// Not known to be done.
     pub open: bool,
+    /// Slot and identity of the order that this one replaces, or of the other of its pair.
+    pub beside: Option<(Slot, ClientOrderId)>,
     /// First trade id of the list of executions that was asked for last, and what was executed before it.
     pub trades_from: (u64, i64),
 }
@@ -241,6 +243,39 @@ impl Desk {
         }
     }
 
+    /// The order that an order of ours replaces, or the other of its pair.
+    fn beside(&self, id: ClientOrderId) -> Option<ClientOrderId> {
+        let order = self.sent(id.slot).filter(|o| o.id == id)?;
+        order.beside.map(|(_, other)| other)
+    }
+
+    #[cold]
+    fn on_half(&mut self, id: ClientOrderId, new: HalfDone, now: Ts) {
+        self.on_event(
+            match new {
+                HalfDone::Done { venue_order_id } => OrderEvent::Acked { id, venue_order_id },
+                HalfDone::Refused { code } => OrderEvent::Rejected { id, code },
+                HalfDone::Unknown { code } => OrderEvent::Unknown { id, code },
+            },
+            now,
+        );
+    }
+
+    /// Each half of a replacement is as if it had been asked for alone.
+    #[cold]
+    fn on_replaced(&mut self, id: ClientOrderId, cancel: HalfDone, new: HalfDone, now: Ts) {
+        if let Some(gone) = self.beside(id) {
+            match cancel {
+                HalfDone::Done { .. } => {} // that it is gone comes on the account stream
+                HalfDone::Refused { code } => {
+                    self.on_event(OrderEvent::CancelRejected { id: gone, code }, now)
+                }
+                HalfDone::Unknown { code } => self.on_event(OrderEvent::Unknown { id: gone, code }, now),
+            }
+        }
+        self.on_half(id, new, now);
+    }
+
     /// Turns one event of the order session into reports.
     pub fn on_event(&mut self, event: OrderEvent<'_>, now: Ts) {
         match event {
@@ -294,6 +329,13 @@ impl Desk {
             }
             OrderEvent::Trades { id, venue_order_id, trades, more } => {
                 self.on_trades(id, venue_order_id, trades, more, now);
+            }
+            OrderEvent::Replaced { id, cancel, new } => self.on_replaced(id, cancel, new, now),
+            OrderEvent::PairNotTaken { id, why } => {
+                let other = self.beside(id);
+                for id in std::iter::once(id).chain(other) {
+                    self.on_half(id, why, now);
+                }
             }
             OrderEvent::CancelAllDone { .. } => {
                 if let Some(stop) = &mut self.stop {

@@ -9,6 +9,7 @@
 
 mod budget;
 mod desk;
+mod send;
 mod stop;
 
 pub use budget::Budget;
@@ -16,11 +17,11 @@ pub use desk::{Desk, GatewayCounts, SentOrder};
 pub use stop::{Ask, Outcome, StopSequence};
 
 use agent::{Agent, Clock, Cycle, RingId};
-use kill::{KillView, SenderAck, Shut};
-use net::{Link, LinkEvent, SendError};
+use kill::{KillView, SenderAck};
+use net::{Link, LinkEvent};
 use rings::{Consumer, Producer};
-use venue::{CancelOrder, ClientOrderId, NewOrder, OrderSession, QueryKind};
-use wire::{InstrumentId, Kind, Msg, NotSent, Slot, Ts, flag};
+use venue::{OrderSession, QueryKind};
+use wire::{InstrumentId, Ts};
 
 use crate::agents::killer::Handles;
 use crate::controls::{ControlWord, Controls, GatewayHeard, Mode, StopState};
@@ -431,221 +432,6 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
         self.start_stop(now);
         self.controls.publish_session(false);
     }
-
-    // ---- sending -----------------------------------------------------------------------------------------
-
-    /// In the cycle after an order: its bytes must have left the socket before another may follow.
-    fn confirm_unsent(&mut self) -> bool {
-        if self.unconfirmed && self.primary.up {
-            self.unconfirmed = self.primary.link.unsent_bytes().map_or(true, |n| n > 0);
-        }
-        !self.unconfirmed
-    }
-
-    fn drain_orders(&mut self, cycle: &mut Cycle<'_>) -> usize {
-        let socket_clear = self.confirm_unsent();
-        let mut orders_this_cycle = 0;
-        let mut consumed = 0u32;
-        while (consumed as usize) < Cycle::LIMIT && self.desk.has_room() {
-            let Some((_, words)) = self.orders.peek() else { break };
-            let msg = Msg::from_words(words);
-            match msg.kind() {
-                Some(Kind::SendNew) => {
-                    if orders_this_cycle > 0 && self.unconfirmed {
-                        break; // the next cycle confirms this one's bytes first
-                    }
-                    if socket_clear {
-                        orders_this_cycle += self.send_new(&msg, cycle) as u32;
-                    } else {
-                        self.desk.refuse(slot_of(&msg), NotSent::Unsent, cycle.now());
-                    }
-                }
-                Some(Kind::SendCancel) => self.send_cancel(&msg, cycle.stamp()),
-                Some(Kind::SendCancelAll) => self.send_cancel_all(&msg, cycle.stamp()),
-                Some(Kind::SendQuery | Kind::SendTrades) => self.send_query(&msg, cycle.stamp()),
-                _ => self.desk.counts.refused += 1,
-            }
-            self.orders.release();
-            consumed += 1;
-        }
-        if consumed > 0 {
-            cycle.consumed(self.ring, consumed);
-        }
-        consumed as usize
-    }
-
-    /// Sends a new order unless something forbids it; `true` when bytes were handed to the kernel.
-    fn send_new(&mut self, msg: &Msg, cycle: &Cycle<'_>) -> bool {
-        let slot = slot_of(msg);
-        let now = cycle.stamp();
-        if let Err(why) = self.may_send(msg, now) {
-            self.desk.refuse(slot, why, now);
-            return false;
-        }
-        let Some(kind) = msg.order_type() else {
-            self.desk.refuse(slot, NotSent::Encode, now);
-            return false;
-        };
-        let id =
-            ClientOrderId { cycle: cycle.number() & 0xff_ffff_ffff, ts: Ts(now.0 & desk::TS_MASK), slot };
-        let order = NewOrder {
-            instrument: msg.instrument(),
-            id,
-            side: msg.side(),
-            px: wire::Px(msg.body[0]),
-            qty: wire::Qty(msg.body[1]),
-            kind,
-            stop_px: wire::Px(0),
-        };
-        let instrument = order.instrument;
-        let sent = SentOrder { id, venue_order_id: 0, instrument, open: true, trades_from: (0, 0) };
-        if !self.desk.open(slot, sent) || self.primary.codec.encode_new(&order, now, &mut self.out).is_err() {
-            self.desk.refuse(slot, NotSent::Encode, now);
-            return false;
-        }
-        // The identity is in shared memory before the order can be at the venue.
-        self.meters.trace_identity(slot, &id);
-        let (kill, armed, ack) = (&self.kill, self.armed_epoch, &self.ack);
-        let sent_so_far = self.desk.counts.orders_sent + 1;
-        let number = cycle.number();
-        let result = self.primary.link.send(&self.out, &mut || {
-            ack.sent(number, sent_so_far);
-            kill.allows(armed)
-        });
-        match result {
-            Ok(()) => {
-                let sent_ns = self.stage.now();
-                self.desk.counts.orders_sent += 1;
-                self.unconfirmed = true;
-                let first = msg.has(flag::TICK) && msg.cause() != self.last_cause;
-                if first {
-                    self.last_cause = msg.cause();
-                }
-                // The oms put the low bits of its stage stamp into the message.
-                let behind_ns = (sent_ns.0 as u32).wrapping_sub(msg.venue_seq);
-                let risk = Ts(sent_ns.0.saturating_sub(behind_ns as u64));
-                self.meters.sent(slot, msg.cause(), risk, sent_ns, first);
-                self.hash.add(&self.out);
-                self.desk.report(Kind::Sent, slot, cycle.number() as i64, 0, 0, now);
-                true
-            }
-            Err(SendError::Withheld) => {
-                // The record was sealed, so the connection's sequence has a hole: nothing may follow on it.
-                self.desk.close(slot);
-                self.abort_primary();
-                self.desk.refuse(slot, NotSent::Killed, now);
-                false
-            }
-            Err(SendError::Backlog { .. }) => {
-                self.desk.close(slot);
-                self.unconfirmed = true;
-                self.desk.refuse(slot, NotSent::Unsent, now);
-                false
-            }
-            Err(_) => {
-                self.desk.close(slot);
-                self.desk.refuse(slot, NotSent::Socket, now);
-                false
-            }
-        }
-    }
-
-    #[inline]
-    fn may_send(&mut self, msg: &Msg, now: Ts) -> Result<(), NotSent> {
-        match self.kill.check(now, self.armed_epoch, self.settings.kill_beat_max_ns) {
-            Err(_) if self.desk.tripped => return Err(NotSent::Killed),
-            Err(Shut::Epoch { .. }) => return Err(NotSent::Killed),
-            Err(Shut::KillBeat { .. }) => return Err(NotSent::Unsafe),
-            Ok(()) => {}
-        }
-        if !self.trading || !self.word.mode().takes_orders() {
-            return Err(NotSent::NoSession);
-        }
-        if now.since_ns(msg.ts_recv()) > msg.ttl_us() as u64 * 1_000 {
-            return Err(NotSent::Aged);
-        }
-        let settings = &self.settings;
-        let budget = self.budget.get_or_insert_with(|| {
-            Budget::new(settings.budget, settings.budget_interval_ns, settings.cancel_reserve, now)
-        });
-        if !budget.take_order(now) {
-            return Err(NotSent::RateLimited);
-        }
-        Ok(())
-    }
-
-    /// The connection on which a cancel may leave now.
-    fn cancel_conn(&mut self) -> Option<&mut Conn<L, O>> {
-        if self.primary.ready && !self.primary.poisoned {
-            Some(&mut self.primary)
-        } else if self.standby.ready && !self.standby.poisoned {
-            Some(&mut self.standby)
-        } else {
-            None
-        }
-    }
-
-    fn send_cancel(&mut self, msg: &Msg, now: Ts) {
-        let slot = slot_of(msg);
-        let Some(&SentOrder { id, venue_order_id, instrument, .. }) = self.desk.sent(slot) else {
-            return self.desk.refuse_cancel(slot, NotSent::Encode, now);
-        };
-        if self.budget.as_mut().is_some_and(|b| !b.take_cancel(now)) {
-            return self.desk.refuse_cancel(slot, NotSent::RateLimited, now);
-        }
-        let cancel = CancelOrder { instrument, id, venue_order_id };
-        let mut out = core::mem::take(&mut self.out);
-        let sent = self.cancel_conn().is_some_and(|conn| {
-            conn.codec.encode_cancel(&cancel, now, &mut out).is_ok()
-                && conn.link.send(&out, &mut || true).is_ok()
-        });
-        self.out = out;
-        if sent {
-            self.hash.add(&self.out);
-            self.desk.counts.cancels_sent += 1;
-        } else {
-            self.desk.refuse_cancel(slot, NotSent::NoSession, now);
-        }
-    }
-
-    fn send_cancel_all(&mut self, msg: &Msg, now: Ts) {
-        let mut out = core::mem::take(&mut self.out);
-        let sent = self.cancel_conn().is_some_and(|conn| {
-            conn.codec.encode_cancel_all(msg.instrument(), now, &mut out).is_ok()
-                && conn.link.send(&out, &mut || true).is_ok()
-        });
-        self.out = out;
-        if sent {
-            self.hash.add(&self.out);
-            self.desk.counts.cancels_sent += 1;
-        }
-    }
-
-    fn send_query(&mut self, msg: &Msg, now: Ts) {
-        let slot = slot_of(msg);
-        let Some(&SentOrder { id, instrument, .. }) = self.desk.sent(slot) else { return };
-        let trades = (msg.kind() == Some(Kind::SendTrades)).then_some((msg.body[0] as u64, msg.body[3]));
-        let order = CancelOrder { instrument, id, venue_order_id: msg.body[1] as u64 };
-        if let Some((from, before)) = trades {
-            self.desk.expect_trades(slot, from, before);
-        }
-        let mut out = core::mem::take(&mut self.out);
-        let sent = self.cancel_conn().is_some_and(|conn| {
-            let encoded = match trades {
-                Some((from, _)) => conn.codec.encode_trades(&order, from, now, &mut out),
-                None => conn.codec.encode_query_order(instrument, id, now, &mut out),
-            };
-            encoded.is_ok() && conn.link.send(&out, &mut || true).is_ok()
-        });
-        self.out = out;
-        if sent {
-            self.hash.add(&self.out);
-        }
-    }
-}
-
-fn slot_of(msg: &Msg) -> Slot {
-    Slot(msg.body[2] as u32)
 }
 
 impl<L: Link, O: OrderSession> Agent for Gateway<L, O> {

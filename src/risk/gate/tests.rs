@@ -342,8 +342,8 @@ fn names_and_indices_agree() {
     let names: std::collections::HashSet<_> = Reject::NAMES.iter().collect();
     assert_eq!(names.len(), Reject::NAMES.len());
     assert_eq!((Reject::Killed.index(), Reject::Killed.name()), (0, "killed"));
-    let last = Reject::ReduceOnly { position: -3 };
-    assert_eq!((last.index(), last.name()), (Reject::NAMES.len() - 1, "reduce_only"));
+    let last = Reject::PriceBand { px: 1, factor: 2 };
+    assert_eq!((last.index(), last.name()), (Reject::NAMES.len() - 1, "price_band"));
     let tick = Reject::Tick { px: 15, tick: 10 };
     assert_eq!(tick.to_string(), "tick: value 15, limit 10");
     assert_eq!(tick.value_and_limit(), (15, 10));
@@ -391,20 +391,85 @@ fn assert_within_limits(o: &GateOrder, at: &GateInputs, s: &LimitsSpec, i: &Inst
         Side::Buy => {
             let worst = position + at.open_buy_qty as i128 + qty;
             assert!(worst <= s.position_max as i128 && worst * ask <= s.position_notional_max);
-            assert!(px * 10_000 <= ask * (10_000 + s.collar_touch_bps as i128));
+            let reach = if o.kind.has_stop() { o.stop_px.0 as i128 } else { ask };
+            assert!(px * 10_000 <= reach * (10_000 + s.collar_touch_bps as i128));
             assert!(at.own_ask_px.0 <= 0 || px < at.own_ask_px.0 as i128);
         }
         Side::Sell => {
             let worst = position - at.open_sell_qty as i128 - qty;
             assert!(worst >= -(s.position_max as i128) && -worst * ask <= s.position_notional_max);
             assert!(bid * qty <= s.order_notional_max);
-            assert!(px * 10_000 >= bid * (10_000 - s.collar_touch_bps as i128));
+            let reach = if o.kind.has_stop() { o.stop_px.0 as i128 } else { bid };
+            assert!(px * 10_000 >= reach * (10_000 - s.collar_touch_bps as i128));
             assert!(at.own_bid_px.0 <= 0 || px > at.own_bid_px.0 as i128);
         }
+    }
+    let stop = o.stop_px.0 as i128;
+    match (o.kind, o.side) {
+        (OrderType::StopLimit, Side::Buy) | (OrderType::TakeProfitLimit, Side::Sell) => {
+            assert!(stop > ask && stop % i.tick.0 as i128 == 0);
+        }
+        (OrderType::StopLimit, Side::Sell) | (OrderType::TakeProfitLimit, Side::Buy) => {
+            assert!(0 < stop && stop < bid && stop % i.tick.0 as i128 == 0);
+        }
+        (OrderType::PostOnly, Side::Buy) => assert!(px < ask && stop == 0),
+        (OrderType::PostOnly, Side::Sell) => assert!(px > bid && stop == 0),
+        _ => assert!(stop == 0),
     }
     assert!(at.open_orders < i.open_orders_max.min(s.open_orders_max as u32));
     let (low, high) = (10_000 - s.collar_mid_bps as i128, 10_000 + s.collar_mid_bps as i128);
     assert!(px * 20_000 >= (bid + ask) * low && px * 20_000 <= (bid + ask) * high);
+}
+
+#[test]
+fn each_type_has_rules_of_its_own() {
+    let with =
+        |kind, side, px, stop_px| GateOrder { kind, side, px: Px(px), stop_px: Px(stop_px), ..order() };
+    let verdict = |o| check(o, inputs()).map_err(|r| (r.name(), r.value_and_limit()));
+    let (bid, ask) = (inputs().top.bid_px.0, inputs().top.ask_px.0);
+    use OrderType::{Limit, PostOnly, StopLimit, TakeProfitLimit};
+    use Side::{Buy, Sell};
+    // Post-only: one tick from the other side at the nearest.
+    assert_eq!(verdict(with(PostOnly, Buy, ask - 10, 0)), Ok(()));
+    let limits = |px: i64, touch: i64| (px as i128, touch as i128);
+    assert_eq!(verdict(with(PostOnly, Buy, ask, 0)), Err(("would_cross", limits(ask, ask))));
+    assert_eq!(verdict(with(PostOnly, Sell, bid, 0)), Err(("would_cross", limits(bid, bid))));
+    assert_eq!(verdict(with(Limit, Buy, ask, 0)), Ok(()));
+    // Stops: beyond the touch, on the tick, and the limit price within the collar behind them.
+    for (kind, side, touch, out) in [
+        (StopLimit, Buy, ask, 10),
+        (StopLimit, Sell, bid, -10),
+        (TakeProfitLimit, Sell, ask, 10),
+        (TakeProfitLimit, Buy, bid, -10),
+    ] {
+        let at = |stop| verdict(with(kind, side, stop, stop));
+        assert_eq!(at(touch + out), Ok(()), "{kind:?} {side:?}");
+        assert_eq!(at(touch), Err(("stop_side", limits(touch, touch))), "{kind:?} {side:?}");
+        let crooked = verdict(with(kind, side, touch + out, touch + out + 5));
+        assert_eq!(crooked.map_err(|e| e.0), Err("tick"));
+        let beyond = verdict(with(kind, side, touch + out + side.sign() * 120, touch + out));
+        assert_eq!(beyond.map_err(|e| e.0), Err("stop_limit"), "{kind:?} {side:?}");
+        assert_eq!(verdict(with(kind, side, touch, 0)).map_err(|e| e.0), Err("px_range"));
+    }
+    assert_eq!(verdict(with(Limit, Buy, bid, bid)), Err(("stop_limit", limits(bid, 0))));
+}
+
+#[test]
+fn market_quantities_and_price_bands_are_the_instruments() {
+    let mut i = instrument();
+    i.market_qty = wire::QtyRule { min: Qty(20), max: Qty(450), step: Qty(10) };
+    i.band_buy = wire::PriceBand { down: 99_000_000, up: 100_500_000 };
+    let mut g = Gate::new(Limits::new(spec()).expect("sound limits"), &i).expect("sound rules");
+    let mut verdict = |o| g.check(&o, &inputs()).map_err(|r| r.name());
+    let market = |qty| GateOrder { kind: OrderType::Market, qty: Qty(qty), ..order() };
+    assert_eq!(verdict(market(450)), Ok(()));
+    assert_eq!(verdict(market(460)), Err("qty_range"));
+    assert_eq!(verdict(market(445)), Err("lot"));
+    assert_eq!(verdict(GateOrder { qty: Qty(445), ..order() }), Ok(()));
+    let mid = (inputs().top.bid_px.0 + inputs().top.ask_px.0) / 2;
+    let buy = |px: i64| GateOrder { side: Side::Buy, px: Px(px / 10 * 10), ..order() };
+    assert_eq!(verdict(buy(mid * 9_895 / 10_000)), Err("price_band"));
+    assert_eq!(verdict(buy(mid * 9_905 / 10_000)), Ok(()));
 }
 
 /// Random orders around every boundary, with the ends of every type among them: nothing panics (tests check
@@ -424,12 +489,13 @@ fn what_passes_violates_nothing() {
             1 => Ts([0, u64::MAX][rng.next(2) as usize]),
             _ => Ts(now.0 + 10_000 - rng.next(spread)),
         };
+        let kind = OrderType::ALL[rng.next(7) as usize];
         let o = GateOrder {
             side: if rng.next(2) == 0 { Side::Buy } else { Side::Sell },
             px: Px(rng.near(10_000, 700, 10)),
             qty: Qty(rng.near(500, 560, 5)),
-            kind: [OrderType::Limit, OrderType::Ioc, OrderType::Market][rng.next(3) as usize],
-            stop_px: Px(0),
+            kind,
+            stop_px: Px(if kind.has_stop() || rng.next(40) == 0 { rng.near(10_000, 100, 10) } else { 0 }),
             ts_intent: time(&mut rng, 450_000),
             ttl_us: [0, 100, 400, u32::MAX][(rng.next(20) as usize).min(3)],
         };
@@ -465,7 +531,7 @@ fn what_passes_violates_nothing() {
     }
     assert!(passed > 2_000, "{passed} passed");
     for (name, n) in Reject::NAMES.iter().zip(met) {
-        assert!(n > 0 || *name == "instrument_off", "{name} was never met");
+        assert!(n > 0 || ["instrument_off", "price_band"].contains(name), "{name} was never met");
     }
     // Any window of a second holds at most burst + rate.
     for (n, start) in times.iter().enumerate() {

@@ -14,6 +14,10 @@ pub mod code {
     pub const NEW_ORDER_REJECTED: i32 = -2010;
     /// Nothing to cancel under that id, or on that symbol.
     pub const CANCEL_REJECTED: i32 = -2011;
+    /// Of a replacement one half was done, the other not.
+    pub const REPLACE_PARTLY: i32 = -2021;
+    /// Of a replacement nothing was done.
+    pub const REPLACE_FAILED: i32 = -2022;
     /// A queried order does not exist.
     pub const NO_SUCH_ORDER: i32 = -2013;
     /// A queried order ended without execution over 90 days ago.

@@ -44,6 +44,7 @@ impl Holdings {
 pub(crate) enum Decoded {
     Plain(OrderEvent<'static>),
     OpenOrders,
+    Pair([(ClientOrderId, u64); 2]),
     Trades {
         id: ClientOrderId,
         venue_order_id: u64,

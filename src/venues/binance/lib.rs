@@ -28,6 +28,7 @@ mod instruments;
 mod json;
 mod names;
 mod orders;
+mod place;
 mod scan;
 mod session;
 mod sign;
@@ -43,6 +44,7 @@ pub use instruments::{
     parse_exchange_info, parse_exchange_info_full,
 };
 pub use orders::{RECV_WINDOW_MS, TRADES_MAX};
+pub use place::SelfTrade;
 pub use session::{BinanceOrders, OPEN_ORDERS_MAX};
 pub use sign::{API_KEY_LEN_MAX, Credentials, CredentialsError, SIGNATURE_LEN};
 pub use sync::BinanceDepthSequence;

@@ -7,6 +7,8 @@
 //! | request | method | `id` |
 //! |---|---|---|
 //! | new order | `order.place` | `p` + client order id |
+//! | replacement | `order.cancelReplace` | `r` + client order id of the new order |
+//! | pair | `orderList.place.oco` | `l` + client order id of the first |
 //! | cancel | `order.cancel` | `c` + client order id |
 //! | query of one order | `order.status` | `q` + client order id |
 //! | executions of one order | `myTrades` | `t` + client order id |
@@ -18,13 +20,16 @@
 //! So an answer finds its order without a table, over a reconnect too.
 
 use venue::{CancelOrder, ClientOrderId, NewOrder};
-use wire::{Instrument, OrderType, Side, Ts, write_decimal};
+use wire::{Instrument, Ts, write_decimal};
 
+use crate::place::{self, SelfTrade};
 use crate::sign::{Credentials, Signer};
 
 /// What a request's `id` begins with.
 pub(crate) mod route {
     pub(crate) const PLACE: u8 = b'p';
+    pub(crate) const REPLACE: u8 = b'r';
+    pub(crate) const PAIR: u8 = b'l';
     pub(crate) const CANCEL: u8 = b'c';
     pub(crate) const QUERY: u8 = b'q';
     pub(crate) const TRADES: u8 = b't';
@@ -43,6 +48,11 @@ const _: () = assert!(ClientOrderId::LEN < 36);
 /// Writes requests.
 pub(crate) struct Requests {
     signer: Signer,
+    /// For payloads that do not begin with the key.
+    whole: Signer,
+    key: String,
+    /// What goes with every order; `None` = the account's own setting.
+    self_trade: Option<SelfTrade>,
     /// `","params":{"apiKey":"<key>"`: what follows the method in every request.
     params: Vec<u8>,
     /// The payload behind `apiKey=<key>`.
@@ -50,28 +60,28 @@ pub(crate) struct Requests {
 }
 
 /// One request under way: the JSON and the payload, kept in step.
-struct Draft<'a> {
-    json: &'a mut Vec<u8>,
-    payload: &'a mut Vec<u8>,
+pub(crate) struct Draft<'a> {
+    pub(crate) json: &'a mut Vec<u8>,
+    pub(crate) payload: &'a mut Vec<u8>,
 }
 
 impl Draft<'_> {
     /// What stands around values: the same names in both notations.
     #[inline]
-    fn names(&mut self, json: &str, payload: &str) {
+    pub(crate) fn names(&mut self, json: &str, payload: &str) {
         self.json.extend_from_slice(json.as_bytes());
         self.payload.extend_from_slice(payload.as_bytes());
     }
 
     #[inline]
-    fn value(&mut self, text: &[u8]) {
+    pub(crate) fn value(&mut self, text: &[u8]) {
         self.json.extend_from_slice(text);
         self.payload.extend_from_slice(text);
     }
 
     /// A decimal without trailing zeros: `52000`, `0.01`.
     #[inline]
-    fn decimal(&mut self, mantissa: i64, decimals: u8) {
+    pub(crate) fn decimal(&mut self, mantissa: i64, decimals: u8) {
         let start = self.payload.len();
         write_decimal(mantissa, decimals, self.payload);
         if decimals > 0 {
@@ -82,12 +92,12 @@ impl Draft<'_> {
     }
 
     #[inline]
-    fn integer(&mut self, value: u64) {
+    pub(crate) fn integer(&mut self, value: u64) {
         // Ids and times are below 2^63: the venue's own type for them is a signed 64-bit integer.
         self.decimal(value.min(i64::MAX as u64) as i64, 0);
     }
 
-    fn timestamp(&mut self, now: Ts) {
+    pub(crate) fn timestamp(&mut self, now: Ts) {
         self.names(r#","timestamp":"#, "&timestamp=");
         self.integer(now.as_ms());
     }
@@ -98,9 +108,17 @@ impl Requests {
         let key = credentials.key();
         Requests {
             signer: Signer::new(credentials, format!("apiKey={key}").as_bytes()),
+            whole: Signer::new(credentials, b""),
+            key: key.to_owned(),
+            self_trade: None,
             params: format!(r#"","params":{{"apiKey":"{key}""#).into_bytes(),
             payload: Vec::with_capacity(REQUEST_LEN_MAX),
         }
+    }
+
+    /// Sends this self-trade prevention with every order.
+    pub(crate) fn set_self_trade(&mut self, mode: Option<SelfTrade>) {
+        self.self_trade = mode;
     }
 
     /// Writes a whole request: head, the parameters that `rest` adds behind `apiKey` in sorted order, signature.
@@ -113,6 +131,14 @@ impl Requests {
         method: &str,
         rest: impl FnOnce(&mut Draft<'_>),
     ) {
+        self.begin(out, route, id, method);
+        out.extend_from_slice(&self.params);
+        rest(&mut Draft { json: out, payload: &mut self.payload });
+        end(out, &self.signer.sign(&self.payload));
+    }
+
+    #[inline]
+    fn begin(&mut self, out: &mut Vec<u8>, route: u8, id: &[u8], method: &str) {
         out.clear();
         out.reserve(REQUEST_LEN_MAX);
         self.payload.clear();
@@ -121,11 +147,6 @@ impl Requests {
         out.extend_from_slice(id);
         out.extend_from_slice(br#"","method":""#);
         out.extend_from_slice(method.as_bytes());
-        out.extend_from_slice(&self.params);
-        rest(&mut Draft { json: out, payload: &mut self.payload });
-        out.extend_from_slice(br#","signature":""#);
-        out.extend_from_slice(&self.signer.sign(&self.payload));
-        out.extend_from_slice(br#""}}"#);
     }
 
     pub(crate) fn subscribe(&mut self, now: Ts, out: &mut Vec<u8>) {
@@ -134,52 +155,50 @@ impl Requests {
 
     #[inline]
     pub(crate) fn new_order(&mut self, order: &NewOrder, i: &Instrument, now: Ts, out: &mut Vec<u8>) {
-        let id = order.id.text();
-        self.write(out, route::PLACE, &id, "order.place", |d| {
-            d.names(r#","newClientOrderId":""#, "&newClientOrderId=");
-            d.value(&id);
-            if order.kind.is_market() {
-                d.names(r#"","newOrderRespType":"ACK","quantity":""#, "&newOrderRespType=ACK&quantity=");
+        let (id, stp) = (order.id.text(), self.self_trade);
+        self.write(out, route::PLACE, &id, "order.place", |d| place::order(d, order, &id, stp, i, now));
+    }
+
+    /// Cancels one order and, only when that succeeds, places another.
+    pub(crate) fn replace(
+        &mut self,
+        old: &CancelOrder,
+        order: &NewOrder,
+        i: &Instrument,
+        now: Ts,
+        out: &mut Vec<u8>,
+    ) {
+        let (id, stp) = (order.id.text(), self.self_trade);
+        self.write(out, route::REPLACE, &id, "order.cancelReplace", |d| {
+            if old.venue_order_id != 0 {
+                d.names(r#","cancelOrderId":"#, "&cancelOrderId=");
+                d.integer(old.venue_order_id);
             } else {
-                d.names(r#"","newOrderRespType":"ACK","price":""#, "&newOrderRespType=ACK&price=");
-                d.decimal(order.px.0, i.px_decimals);
-                d.names(r#"","quantity":""#, "&quantity=");
-            }
-            d.decimal(order.qty.0, i.qty_decimals);
-            d.names(r#"","recvWindow":"#, "&recvWindow=");
-            d.value(RECV_WINDOW.as_bytes());
-            match order.side {
-                Side::Buy => d.names(r#","side":"BUY""#, "&side=BUY"),
-                Side::Sell => d.names(r#","side":"SELL""#, "&side=SELL"),
-            }
-            if order.kind.has_stop() {
-                d.names(r#","stopPrice":""#, "&stopPrice=");
-                d.decimal(order.stop_px.0, i.px_decimals);
+                d.names(r#","cancelOrigClientOrderId":""#, "&cancelOrigClientOrderId=");
+                d.value(&old.id.text());
                 d.names(r#"""#, "");
             }
-            d.names(r#","symbol":""#, "&symbol=");
-            d.value(i.symbol.as_bytes());
-            match order.kind {
-                OrderType::Market | OrderType::PostOnly => d.names(r#"""#, ""),
-                OrderType::Ioc => d.names(r#"","timeInForce":"IOC""#, "&timeInForce=IOC"),
-                OrderType::Fok => d.names(r#"","timeInForce":"FOK""#, "&timeInForce=FOK"),
-                OrderType::Limit | OrderType::StopLimit | OrderType::TakeProfitLimit => {
-                    d.names(r#"","timeInForce":"GTC""#, "&timeInForce=GTC");
-                }
-            }
-            d.timestamp(now);
-            match order.kind {
-                OrderType::Limit | OrderType::Ioc | OrderType::Fok => {
-                    d.names(r#","type":"LIMIT""#, "&type=LIMIT");
-                }
-                OrderType::Market => d.names(r#","type":"MARKET""#, "&type=MARKET"),
-                OrderType::PostOnly => d.names(r#","type":"LIMIT_MAKER""#, "&type=LIMIT_MAKER"),
-                OrderType::StopLimit => d.names(r#","type":"STOP_LOSS_LIMIT""#, "&type=STOP_LOSS_LIMIT"),
-                OrderType::TakeProfitLimit => {
-                    d.names(r#","type":"TAKE_PROFIT_LIMIT""#, "&type=TAKE_PROFIT_LIMIT");
-                }
-            }
+            d.names(r#","cancelReplaceMode":"STOP_ON_FAILURE""#, "&cancelReplaceMode=STOP_ON_FAILURE");
+            place::order(d, order, &id, stp, i, now);
         });
+    }
+
+    /// Two orders of one side of which the end of one ends the other: `first` post-only, `second` a stop-limit. The
+    /// names of what is above the market sort before `apiKey`, so nothing of the signature is prepared.
+    pub(crate) fn pair(
+        &mut self,
+        first: &NewOrder,
+        second: &NewOrder,
+        i: &Instrument,
+        now: Ts,
+        out: &mut Vec<u8>,
+    ) {
+        let id = first.id.text();
+        self.begin(out, route::PAIR, &id, "orderList.place.oco");
+        let mut d = Draft { json: out, payload: &mut self.payload };
+        place::pair(&mut d, first, second, self.key.as_bytes(), self.self_trade, i, now);
+        let signature = self.whole.sign(&self.payload);
+        end(out, &signature);
     }
 
     pub(crate) fn cancel(&mut self, cancel: &CancelOrder, i: &Instrument, now: Ts, out: &mut Vec<u8>) {
@@ -248,13 +267,20 @@ impl Requests {
     }
 }
 
+#[inline]
+fn end(out: &mut Vec<u8>, signature: &[u8]) {
+    out.extend_from_slice(br#","signature":""#);
+    out.extend_from_slice(signature);
+    out.extend_from_slice(br#""}}"#);
+}
+
 /// How long after its timestamp the venue may still take a request, ms: the venue's default. A limit order that
 /// is later than the engine's own time to live is refused by the gateway before it is written.
 pub const RECV_WINDOW_MS: u64 = 5_000;
 /// Executions asked for at once: as many as the engine's report ring takes from one message.
 pub const TRADES_MAX: usize = 24;
 /// The same as it is written.
-const RECV_WINDOW: &str = "5000";
+pub(crate) const RECV_WINDOW: &str = "5000";
 
 /// The parameters that every request about one symbol ends with.
 fn of_symbol(d: &mut Draft<'_>, i: &Instrument, now: Ts) {
@@ -271,7 +297,7 @@ mod tests {
     use super::*;
     use crate::feed::tests::btcusdt;
     use std::collections::BTreeMap;
-    use wire::{InstrumentId, Px, Qty, Slot};
+    use wire::{InstrumentId, OrderType, Px, Qty, Side, Slot};
 
     const NOW: Ts = Ts(1_645_423_376_532_999_999);
 
@@ -408,6 +434,58 @@ mod tests {
         let (request, method, sent) = written(|r, out| r.query_order(id(), &btcusdt(), NOW, out));
         assert_eq!((request, method.as_str()), (format!("q{ID}"), "order.status"));
         assert_eq!(sent, params(&[symbol[0], symbol[1], ("origClientOrderId", ID)]));
+    }
+
+    #[test]
+    fn a_replacement_names_both_orders() {
+        let mut old = CancelOrder { instrument: InstrumentId(4), id: id(), venue_order_id: 12 };
+        let new = NewOrder { id: ClientOrderId { slot: Slot(6), ..id() }, ..order() };
+        let (request, method, sent) = written(|r, out| r.replace(&old, &new, &btcusdt(), NOW, out));
+        let new_id = String::from_utf8(new.id.text().to_vec()).expect("text");
+        assert_eq!((request, method.as_str()), (format!("r{new_id}"), "order.cancelReplace"));
+        let value = |name: &str| sent.get(name).map(String::as_str);
+        assert_eq!((value("cancelOrderId"), value("newClientOrderId")), (Some("12"), Some(&new_id[..])));
+        assert_eq!((value("cancelReplaceMode"), value("type")), (Some("STOP_ON_FAILURE"), Some("LIMIT")));
+        old.venue_order_id = 0;
+        let (_, _, sent) = written(|r, out| r.replace(&old, &new, &btcusdt(), NOW, out));
+        assert_eq!(sent.get("cancelOrigClientOrderId").map(String::as_str), Some(ID));
+    }
+
+    #[test]
+    fn a_pair_has_its_legs_where_the_market_is() {
+        for (side, stop, limit, profit) in [
+            (Side::Sell, ["belowStopPrice", "belowPrice", "belowClientOrderId"], "belowType", "abovePrice"),
+            (Side::Buy, ["aboveStopPrice", "abovePrice", "aboveClientOrderId"], "aboveType", "belowPrice"),
+        ] {
+            let first = NewOrder { kind: OrderType::PostOnly, side, ..order() };
+            let (stop_px, px) = (Px(5_000_000_000_000), Px(4_990_000_000_000));
+            let at = ClientOrderId { slot: Slot(6), ..id() };
+            let second = NewOrder { kind: OrderType::StopLimit, id: at, stop_px, px, ..first };
+            let (request, method, sent) = written(|r, out| {
+                r.set_self_trade(Some(SelfTrade::ExpireMaker));
+                r.pair(&first, &second, &btcusdt(), NOW, out)
+            });
+            assert_eq!((request, method.as_str()), (format!("l{ID}"), "orderList.place.oco"));
+            let value = |name: &str| sent.get(name).map(String::as_str);
+            assert_eq!((value(stop[0]), value(stop[1])), (Some("50000"), Some("49900")), "{sent:?}");
+            assert_eq!(value(stop[2]), Some("C0000000abc-00000000000004d-0006"));
+            assert_eq!((value(limit), value(profit)), (Some("STOP_LOSS_LIMIT"), Some("52000")));
+            assert_eq!((value("quantity"), value("type"), value("price")), (Some("0.01"), None, None));
+            assert_eq!(value("selfTradePreventionMode"), Some("EXPIRE_MAKER"));
+            let legs = sent.iter().filter(|(name, _)| name.ends_with("TimeInForce")).count();
+            assert_eq!(legs, 1, "LIMIT_MAKER takes none");
+        }
+    }
+
+    #[test]
+    fn self_trade_prevention_goes_with_every_order_once_configured() {
+        for mode in SelfTrade::ALL {
+            let (_, _, sent) = written(|r, out| {
+                r.set_self_trade(Some(mode));
+                r.new_order(&order(), &btcusdt(), NOW, out);
+            });
+            assert_eq!(sent.get("selfTradePreventionMode").map(String::as_str), Some(mode.name()));
+        }
     }
 
     #[test]

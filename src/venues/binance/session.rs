@@ -1,8 +1,8 @@
 //! The order session: answers of the WebSocket API and the account stream on one connection.
 
 use venue::{
-    AccountAsset, CancelOrder, ClientOrderId, EncodeError, Fill, NewOrder, OpenOrder, OrderError, OrderEvent,
-    OrderSession, QueryAnswer, QueryKind,
+    AccountAsset, CancelOrder, ClientOrderId, EncodeError, Fill, HalfDone, NewOrder, OpenOrder, OrderError,
+    OrderEvent, OrderSession, QueryAnswer, QueryKind,
 };
 use wire::{Instrument, InstrumentId, Px, Qty, QueryStatus, Side, Ts};
 
@@ -11,6 +11,7 @@ use crate::executions::{self, Decoded, Holdings};
 use crate::json::{self, JsonReader, Value};
 use crate::names::Names;
 use crate::orders::{Requests, TRADES_MAX, route};
+use crate::place::SelfTrade;
 use crate::sign::Credentials;
 use crate::trades;
 
@@ -56,6 +57,12 @@ impl BinanceOrders {
         }
     }
 
+    /// The same session that sends this self-trade prevention with every order; `None` = the account's own setting.
+    pub fn with_self_trade(mut self, mode: Option<SelfTrade>) -> BinanceOrders {
+        self.requests.set_self_trade(mode);
+        self
+    }
+
     /// Whether the account stream is on, that is, whether new orders may leave.
     pub fn is_listening(&self) -> bool {
         self.listening
@@ -82,6 +89,34 @@ impl OrderSession for BinanceOrders {
         }
         let i = instrument(&self.holdings, order.instrument)?;
         self.requests.new_order(order, i, now, out);
+        Ok(())
+    }
+
+    fn encode_replace(
+        &mut self,
+        old: &CancelOrder,
+        order: &NewOrder,
+        now: Ts,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        if !self.listening {
+            return Err(EncodeError::NotReady);
+        }
+        self.requests.replace(old, order, instrument(&self.holdings, order.instrument)?, now, out);
+        Ok(())
+    }
+
+    fn encode_pair(
+        &mut self,
+        first: &NewOrder,
+        second: &NewOrder,
+        now: Ts,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        if !self.listening {
+            return Err(EncodeError::NotReady);
+        }
+        self.requests.pair(first, second, instrument(&self.holdings, first.instrument)?, now, out);
         Ok(())
     }
 
@@ -150,6 +185,11 @@ impl OrderSession for BinanceOrders {
                 *listening |= event == OrderEvent::Subscribed;
                 sink(event);
             }
+            Decoded::Pair(orders) => {
+                for (id, venue_order_id) in orders {
+                    sink(OrderEvent::Acked { id, venue_order_id });
+                }
+            }
             Decoded::Trades { id, venue_order_id } => {
                 let more = trades.len() >= TRADES_MAX;
                 sink(OrderEvent::Trades { id, venue_order_id, trades, more });
@@ -186,8 +226,9 @@ fn decode(message: Value<'_, '_>, holdings: &Holdings, lists: &mut Lists<'_>) ->
             if status == 200 && error.is_none() {
                 accepted(id, result, holdings, lists)
             } else {
-                let [code] = json::pick(error.ok_or(OrderError::Field { field: "error" })?, ["code"])?;
-                refused(id, status, json::code_of(code)?).map(Decoded::Plain)
+                let error = error.ok_or(OrderError::Field { field: "error" })?;
+                let [code, data] = json::pick(error, ["code", "data"])?;
+                refused(id, status, json::code_of(code)?, data).map(Decoded::Plain)
             }
         }
         (None, None) => executions::decode(message, holdings, lists.assets),
@@ -197,7 +238,15 @@ fn decode(message: Value<'_, '_>, holdings: &Holdings, lists: &mut Lists<'_>) ->
 /// A request's `id`, taken apart: its route and, for requests about one order, the order.
 fn routed(id: &str) -> Result<(u8, Option<ClientOrderId>), OrderError> {
     match id.as_bytes() {
-        [route @ (route::PLACE | route::CANCEL | route::QUERY | route::TRADES), id @ ..] => {
+        [
+            route @ (route::PLACE
+            | route::REPLACE
+            | route::PAIR
+            | route::CANCEL
+            | route::QUERY
+            | route::TRADES),
+            id @ ..,
+        ] => {
             let id = ClientOrderId::parse(id).map_err(|_| OrderError::Field { field: "id" })?;
             Ok((*route, Some(id)))
         }
@@ -221,6 +270,17 @@ fn accepted(
             let venue_order_id = json::u64_of("orderId", order_id)?;
             Decoded::Plain(OrderEvent::Acked { id, venue_order_id })
         }
+        (route::REPLACE, Some(id)) => {
+            let [cancel, new] = json::pick(result?, ["cancelResult", "newOrderResult"])?;
+            for (field, half) in [("cancelResult", cancel), ("newOrderResult", new)] {
+                if json::text_of(field, half)? != "SUCCESS" {
+                    return Err(OrderError::Field { field });
+                }
+            }
+            let cancel = HalfDone::Done { venue_order_id: 0 };
+            Decoded::Plain(OrderEvent::Replaced { id, cancel, new: new_half(result?)? })
+        }
+        (route::PAIR, Some(_)) => Decoded::Pair(pair(result?)?),
         (route::QUERY, Some(id)) => Decoded::Plain(OrderEvent::Query(answer(id, result?, holdings)?)),
         (route::TRADES, Some(id)) => {
             let venue_order_id = trades::decode(result?, holdings, lists.trades)?;
@@ -244,7 +304,73 @@ fn accepted(
     })
 }
 
-fn refused(id: Option<Value<'_, '_>>, status: u64, code: i32) -> Result<OrderEvent<'static>, OrderError> {
+/// The new order of a replacement that was placed.
+fn new_half(result: Value<'_, '_>) -> Result<HalfDone, OrderError> {
+    let field = "newOrderResponse";
+    let [response] = json::pick(result, [field])?;
+    let [order_id] = json::pick(response.ok_or(OrderError::Field { field })?, ["orderId"])?;
+    Ok(HalfDone::Done { venue_order_id: json::u64_of("orderId", order_id)? })
+}
+
+/// Both orders of a pair that was taken.
+fn pair(result: Value<'_, '_>) -> Result<[(ClientOrderId, u64); 2], OrderError> {
+    let field = "orders";
+    let [orders] = json::pick(result, [field])?;
+    let mut list = orders.and_then(Value::elements).ok_or(OrderError::Field { field })?;
+    let mut next = || {
+        let [id, order_id] =
+            json::pick(list.next().ok_or(OrderError::Field { field })?, ["clientOrderId", "orderId"])?;
+        let id = ClientOrderId::parse(json::text_of("clientOrderId", id)?.as_bytes());
+        let id = id.map_err(|_| OrderError::Field { field: "clientOrderId" })?;
+        Ok((id, json::u64_of("orderId", order_id)?))
+    };
+    Ok([next()?, next()?])
+}
+
+/// A replacement of which not both halves were done: the error carries what became of each
+/// (`web-socket-api.md`, "Cancel and replace order").
+fn half_replaced(
+    id: ClientOrderId,
+    status: u64,
+    code: i32,
+    data: Option<Value<'_, '_>>,
+) -> Result<OrderEvent<'static>, OrderError> {
+    let whole =
+        if is_fate_open(status, code) { HalfDone::Unknown { code } } else { HalfDone::Refused { code } };
+    let Some(data) = data.filter(|_| matches!(code, code::REPLACE_PARTLY | code::REPLACE_FAILED)) else {
+        return Ok(OrderEvent::Replaced { id, cancel: whole, new: whole });
+    };
+    let [cancel, new, cancel_said, new_said] =
+        json::pick(data, ["cancelResult", "newOrderResult", "cancelResponse", "newOrderResponse"])?;
+    let half = |field, result: Option<Value<'_, '_>>, said: Option<Value<'_, '_>>| {
+        Ok(match json::text_of(field, result)? {
+            "SUCCESS" => HalfDone::Done { venue_order_id: 0 },
+            "FAILURE" => {
+                let [of] = json::pick(said.ok_or(OrderError::Field { field })?, ["code"])?;
+                let code = json::code_of(of)?;
+                match is_fate_open(400, code) {
+                    true => HalfDone::Unknown { code },
+                    false => HalfDone::Refused { code },
+                }
+            }
+            "NOT_ATTEMPTED" => HalfDone::Refused { code },
+            _ => return Err(OrderError::Field { field }),
+        })
+    };
+    let cancel = half("cancelResult", cancel, cancel_said)?;
+    let new = match half("newOrderResult", new, new_said)? {
+        HalfDone::Done { .. } => new_half(data)?,
+        half => half,
+    };
+    Ok(OrderEvent::Replaced { id, cancel, new })
+}
+
+fn refused(
+    id: Option<Value<'_, '_>>,
+    status: u64,
+    code: i32,
+    data: Option<Value<'_, '_>>,
+) -> Result<OrderEvent<'static>, OrderError> {
     // The venue could not read the request, or closes the session: `"id": null`.
     let Some(id) = id.filter(|id| !id.is_null()) else {
         return Ok(OrderEvent::Refused { code });
@@ -252,6 +378,14 @@ fn refused(id: Option<Value<'_, '_>>, status: u64, code: i32) -> Result<OrderEve
     Ok(match routed(json::text_of("id", Some(id))?)? {
         // A question that failed tells nothing about its order.
         (route::TRADES, _) => OrderEvent::Refused { code },
+        (route::REPLACE, Some(id)) => half_replaced(id, status, code, data)?,
+        (route::PAIR, Some(id)) => OrderEvent::PairNotTaken {
+            id,
+            why: match is_fate_open(status, code) {
+                true => HalfDone::Unknown { code },
+                false => HalfDone::Refused { code },
+            },
+        },
         (_, Some(id)) if is_fate_open(status, code) => OrderEvent::Unknown { id, code },
         (route::PLACE, Some(id)) => OrderEvent::Rejected { id, code },
         (route::CANCEL, Some(id)) => OrderEvent::CancelRejected { id, code },
@@ -388,6 +522,77 @@ pub(crate) mod tests {
             read(&format!(r#"{{"id":"p{ID}","status":200}}"#)),
             Err(OrderError::Field { field: "result" })
         );
+    }
+
+    #[test]
+    fn halves_of_a_replacement_are_told_apart() {
+        let done = |venue_order_id| HalfDone::Done { venue_order_id };
+        let replaced = |cancel, new| says(OrderEvent::Replaced { id: id(), cancel, new });
+        let both = r#"{"cancelResult":"SUCCESS","newOrderResult":"SUCCESS","cancelResponse":{"symbol":"BTCUSDT","origClientOrderId":"x","orderId":125690984230,"status":"CANCELED"},"newOrderResponse":{"symbol":"BTCUSDT","orderId":12569099453,"orderListId":-1,"clientOrderId":"x","transactTime":1660813156959}}"#;
+        assert_eq!(read(&reply(&format!("r{ID}"), both)), replaced(done(0), done(12_569_099_453)));
+        let half = both.replacen("SUCCESS", "FAILURE", 1);
+        assert_eq!(read(&reply(&format!("r{ID}"), &half)), Err(OrderError::Field { field: "cancelResult" }));
+        // The three failures of the documentation.
+        let failed = |status: u64, code: i32, data: &str| {
+            read(&format!(
+                r#"{{"id":"r{ID}","status":{status},"error":{{"code":{code},"msg":"x","data":{data}}}}}"#
+            ))
+        };
+        let refused = |code| HalfDone::Refused { code };
+        assert_eq!(
+            failed(
+                400,
+                -2022,
+                r#"{"cancelResult":"FAILURE","newOrderResult":"NOT_ATTEMPTED","cancelResponse":{"code":-2011,"msg":"Unknown order sent."},"newOrderResponse":null}"#
+            ),
+            replaced(refused(-2011), refused(-2022))
+        );
+        assert_eq!(
+            failed(
+                409,
+                -2021,
+                r#"{"cancelResult":"SUCCESS","newOrderResult":"FAILURE","cancelResponse":{"orderId":1},"newOrderResponse":{"code":-2010,"msg":"Order would immediately match and take."}}"#
+            ),
+            replaced(done(0), refused(-2010))
+        );
+        assert_eq!(
+            failed(
+                409,
+                -2021,
+                r#"{"cancelResult":"FAILURE","newOrderResult":"SUCCESS","cancelResponse":{"code":-2011,"msg":"Unknown order sent."},"newOrderResponse":{"orderId":77}}"#
+            ),
+            replaced(refused(-2011), done(77))
+        );
+        assert_eq!(failed(400, -1021, "{}"), replaced(refused(-1021), refused(-1021)));
+        let unknown = HalfDone::Unknown { code: -1007 };
+        assert_eq!(failed(504, -1007, "{}"), replaced(unknown, unknown));
+        assert_eq!(
+            failed(400, -2022, r#"{"cancelResult":"PERHAPS"}"#),
+            Err(OrderError::Field { field: "cancelResult" })
+        );
+    }
+
+    #[test]
+    fn a_pair_acknowledges_both_or_none() {
+        let other = ClientOrderId { slot: Slot(6), ..id() };
+        let text = String::from_utf8(other.text().to_vec()).expect("text");
+        let list = format!(
+            r#"{{"orderListId":1274512,"contingencyType":"OCO","listStatusType":"EXEC_STARTED","listOrderStatus":"EXECUTING","listClientOrderId":"x","transactionTime":1711062760648,"symbol":"BTCUSDT","orders":[{{"symbol":"BTCUSDT","orderId":12,"clientOrderId":"{text}"}},{{"symbol":"BTCUSDT","orderId":13,"clientOrderId":"{ID}"}}],"orderReports":[]}}"#
+        );
+        let mut said = Vec::new();
+        let mut message = reply(&format!("l{ID}"), &list).into_bytes();
+        session().on_message(&mut message, |event| said.push(format!("{event:?}"))).expect("valid");
+        let acked = |id, venue_order_id| format!("{:?}", OrderEvent::Acked { id, venue_order_id });
+        assert_eq!(said, [acked(other, 12), acked(id(), 13)]);
+        let foreign = list.replace(ID, "web_1");
+        assert_eq!(
+            read(&reply(&format!("l{ID}"), &foreign)),
+            Err(OrderError::Field { field: "clientOrderId" })
+        );
+        let l = format!("\"l{ID}\"");
+        let not_taken = |why| says(OrderEvent::PairNotTaken { id: id(), why });
+        assert_eq!(read(&error(&l, 400, -2010)), not_taken(HalfDone::Refused { code: -2010 }));
+        assert_eq!(read(&error(&l, 500, -1000)), not_taken(HalfDone::Unknown { code: -1000 }));
     }
 
     #[test]
