@@ -561,7 +561,7 @@ fn executions_missed_with_the_session_are_listed_and_booked_once() {
 fn an_open_order_that_executed_unseen_is_completed() {
     let mut b = Bench::resting(1);
     b.query(0, QueryStatus::Open, 30);
-    assert_eq!(b.told(1), Some((OrderState::Live, 0)));
+    assert_eq!(b.told(1), Some((OrderState::Unknown, 0)));
     b.pass(110);
     assert_eq!(b.kinds_sent(), [Kind::SendTrades]);
     b.fill(0, 30, 30);
