@@ -27,6 +27,7 @@ pub mod controls;
 pub mod demo;
 pub mod engine;
 pub mod feed;
+pub mod interrupt;
 pub mod meters;
 pub mod oms;
 pub mod order_hash;

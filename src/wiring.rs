@@ -4,6 +4,8 @@
 //! the housekeeping side, then agents joined by rings, then their threads, the kill thread last. Order of a stop:
 //! quoting ends, open orders are cancelled and confirmed, then threads are stopped and joined in turn.
 
+mod settle;
+
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -13,17 +13,14 @@ use venue_binance::sim::{BinanceSim, ReceivedOrder, SimFaults};
 use wire::Ts;
 
 use super::report::{KillReport, Report};
-use super::{figures, interrupt, market};
+use super::{figures, market};
 use crate::cli::{DemoArgs, Speed};
 use crate::controls::StopState;
 use crate::engine::EngineError;
+use crate::interrupt;
 use crate::simvenue::{Handle, HostIdle, HostOptions, SimVenueHost, Speed as HostSpeed};
 use crate::wiring::{Ended, Endpoints, Live, LiveSetup};
 
-/// How long a clean stop may take before it is reported as not confirmed.
-const STOP_DEADLINE: Duration = Duration::from_secs(15);
-/// How long after it the answers to questions about single orders may take.
-const LAST_ANSWERS: Duration = Duration::from_secs(3);
 /// Time between two looks at the run.
 const LOOK: Duration = Duration::from_millis(50);
 /// Looks without news after the end of a recording before the run counts as over: 2 s.
@@ -116,16 +113,16 @@ impl Run {
         let mut killed = why == Why::Killed;
         if !killed && why != Why::Dead {
             self.live.controls.quiesce();
-            killed = self.settle();
+            killed = self.live.wait_quiet();
         }
         if killed {
             // The stop runs by itself after the word; the venue then listens on for anything that should not come.
-            self.settle_kill();
+            self.live.wait_stopped();
             std::thread::sleep(LISTEN_ON);
         } else if self.live.kill().tripped {
             // Tripped after the clean stop had ended: it is a kill all the same.
             killed = true;
-            self.settle_kill();
+            self.live.wait_stopped();
         }
         let stop = self.live.controls.stop();
         let at_word = self.live.kill();
@@ -210,42 +207,6 @@ impl Run {
                     tick.p99_ns as f64 / 1_000.0,
                 ));
             }
-        }
-    }
-
-    /// Waits until the clean stop has nothing left to do, at most for its deadline; `true` when a trip came in
-    /// between.
-    fn settle(&self) -> bool {
-        let began = Instant::now();
-        let mut stopped: Option<Instant> = None;
-        while began.elapsed() < STOP_DEADLINE && !self.live.controls.is_quiet() {
-            if self.live.controls.has_stopped()
-                && stopped.get_or_insert_with(Instant::now).elapsed() > LAST_ANSWERS
-            {
-                return false; // orders that no answer explains: the comparison will say so
-            }
-            if self.live.kill().tripped {
-                return true;
-            }
-            if self.live.is_dead() {
-                return false;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        false
-    }
-
-    /// Waits until the stop that follows a trip has ended, and the oms knows how every order ended.
-    fn settle_kill(&self) {
-        let began = Instant::now();
-        // The gateway acknowledges and publishes `Running` in one cycle; before that an older outcome may stand.
-        while began.elapsed() < STOP_DEADLINE && !self.live.is_dead() {
-            let shut = self.live.kill().senders.iter().all(|s| s.acked.is_some() || s.aborted.is_some());
-            let ended = matches!(self.live.controls.stop(), StopState::Confirmed | StopState::TimedOut);
-            if shut && ended && self.live.controls.orders_open() == 0 {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(5));
         }
     }
 }

@@ -10,10 +10,11 @@ use venue_binance::sim::{CaptureFiles, CaptureSource, SimFaults};
 use wire::Ts;
 
 use super::report::Report;
-use super::{figures, interrupt, market};
+use super::{figures, market};
 use crate::cli::DemoArgs;
 use crate::controls::StopState;
 use crate::engine::EngineError;
+use crate::interrupt;
 use crate::sim::wires::WireSettings;
 use crate::sim::{Fate, OneThread, SimSetup};
 use crate::wiring::kill_duty;

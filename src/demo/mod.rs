@@ -1,7 +1,6 @@
 //! The demo: the whole engine against the simulated venue, and one page about what it cost.
 
 pub mod figures;
-pub mod interrupt;
 pub mod live;
 pub mod market;
 pub mod memory;
@@ -18,6 +17,7 @@ use venue_binance::sim::SimFaults;
 
 use crate::cli::{DemoArgs, Transport};
 use crate::engine::{EngineError, in_full};
+use crate::interrupt;
 use report::{Agreement, Report};
 
 /// Environment variable that names the state directory.
