@@ -36,6 +36,13 @@ const ARROWS: &[(&str, &str, &[&str], &[&str])] = &[
         &["flate2", "hmac", "rust_decimal", "sha2", "simd-json", "thiserror", "zeroize"],
     ),
     ("corelane-strategies", "src/strategies", &["strategy", "wire", "book"], &["thiserror"]),
+    // A research program: it may use the root's library, which operators' programs never do.
+    (
+        "corelane-simvenue",
+        "tools/simvenue",
+        &["corelane", "topology", "venue-binance"],
+        &["anyhow", "lexopt"],
+    ),
     ("corelane-stat", "tools/stat", &["rings", "wire", "stats", "kill", "net"], &["anyhow", "serde_json"]),
 ];
 
