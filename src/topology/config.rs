@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::control::Control;
 use crate::error::ConfigError;
-use crate::lines::{Checker, Keys};
+use crate::layers::Layered;
+use crate::lines::Checker;
 use crate::machine::{Engine, Net, RingSizes, Runtime, ThreadTable};
 use crate::market::{Feed, Instrument, Venue};
 use crate::trading::{Kill, Risk, Strategy};
@@ -27,6 +29,8 @@ pub struct Config {
     pub risk: Risk,
     /// The kill switch.
     pub kill: Kill,
+    /// Who may steer a running engine.
+    pub control: Control,
     /// Connections.
     pub net: Net,
     /// Market data.
@@ -55,24 +59,20 @@ impl Config {
     /// ```
     ///
     /// # Errors
-    /// [`ConfigError`]: text that is not TOML, an unknown key or a wrong type (the first of them), else every
-    /// value that breaks its rule.
+    /// [`ConfigError`]: text that is not TOML, else every unknown key, wrong type and broken rule; behind a wrong type
+    /// within an array or an inline table the others may stay unseen until it is mended.
     pub fn parse(text: &str) -> Result<Config, ConfigError> {
-        let keys = Keys::read(text)?;
-        let config: Config =
-            toml::from_str(text).map_err(|e| ConfigError { problems: vec![keys.refusal(&e)] })?;
-        let mut checker = Checker::new(&keys);
-        config.check(&mut checker);
-        if checker.problems.is_empty() { Ok(config) } else { Err(ConfigError { problems: checker.problems }) }
+        Layered::read(text, &[]).map(|layered| layered.config)
     }
 
-    fn check(&self, c: &mut Checker<'_>) {
+    pub(crate) fn check(&self, c: &mut Checker<'_>) {
         self.engine.check(c);
         self.venue.check(c);
         self.instrument.check(c);
         self.strategy.check(&self.risk, c);
         self.risk.check(c);
         self.kill.check(c);
+        self.control.check(c);
         self.net.check(c);
         self.feed.check(c);
         self.runtime.check(c);

@@ -2,11 +2,36 @@
 
 use std::fmt;
 
+/// Where a value comes from; a later layer goes before an earlier one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    /// Nobody has set it.
+    #[default]
+    Default,
+    /// The file, at this line, from 1.
+    Line(usize),
+    /// This environment variable.
+    Env(String),
+    /// An argument `--set`.
+    Set,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Default => write!(f, "default"),
+            Origin::Line(line) => write!(f, "line {line}"),
+            Origin::Env(name) => write!(f, "environment {name}"),
+            Origin::Set => write!(f, "--set"),
+        }
+    }
+}
+
 /// One broken rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Line of the text, from 1; `None` when the key is not in the text, so that its default broke the rule.
-    pub line: Option<usize>,
+    /// Where the value comes from; [`Origin::Default`] when nobody has set the key, so that its default broke the rule.
+    pub origin: Origin,
     /// Dotted path of the key, empty when the text is not TOML.
     pub key: String,
     /// The value as text, at most [`Problem::VALUE_CHARS_MAX`] characters; empty where it must not be shown.
@@ -22,10 +47,10 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            Some(line) => write!(f, "line {line}: ")?,
-            None if self.key.is_empty() => {}
-            None => write!(f, "not in the file: ")?,
+        match &self.origin {
+            Origin::Default if self.key.is_empty() => {}
+            Origin::Default => write!(f, "not in the file: ")?,
+            origin => write!(f, "{origin}: ")?,
         }
         if !self.key.is_empty() {
             f.write_str(&self.key)?;

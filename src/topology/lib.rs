@@ -23,9 +23,11 @@
 
 mod agents;
 mod config;
+mod control;
 mod credentials;
 mod error;
 mod exact;
+mod layers;
 mod lines;
 mod machine;
 mod market;
@@ -37,9 +39,11 @@ mod trading;
 
 pub use agents::{AgentName, Idle};
 pub use config::{Config, DEFAULT_TOML};
+pub use control::Control;
 pub use credentials::{Credentials, CredentialsError, Secret};
-pub use error::{ConfigError, Problem};
+pub use error::{ConfigError, Origin, Problem};
 pub use exact::{ExactError, mantissa, parse_exact};
+pub use layers::{ENV_PREFIX, Layered, Override};
 pub use machine::{Backend, Engine, IdleKind, Net, Profile, RingSizes, Runtime, ThreadTable};
 pub use market::{Endpoint, Feed, Filters, Instrument, Venue, VenueKind};
 pub use placement::{Layout, Thread, Topology};

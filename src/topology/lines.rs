@@ -7,7 +7,7 @@ use std::path::Path;
 use rust_decimal::Decimal;
 use toml::de::{DeTable, DeValue};
 
-use crate::error::{ConfigError, Problem};
+use crate::error::{ConfigError, Origin, Problem};
 
 /// Longest configuration that is read, bytes.
 const TEXT_BYTES_MAX: usize = 1 << 20;
@@ -16,6 +16,8 @@ const TEXT_BYTES_MAX: usize = 1 << 20;
 pub(crate) struct Keys<'t> {
     text: &'t str,
     keys: Vec<(String, Range<usize>)>,
+    /// Keys that a later layer has set, and which.
+    over: Vec<(String, Origin)>,
 }
 
 impl<'t> Keys<'t> {
@@ -24,7 +26,7 @@ impl<'t> Keys<'t> {
     /// # Errors
     /// It is too long, or not TOML: one problem, with its line.
     pub(crate) fn read(text: &'t str) -> Result<Keys<'t>, ConfigError> {
-        let mut keys = Keys { text, keys: Vec::new() };
+        let mut keys = Keys { text, keys: Vec::new(), over: Vec::new() };
         if text.len() > TEXT_BYTES_MAX {
             let rule = format!("the text has {} bytes, at most {TEXT_BYTES_MAX} are read", text.len());
             return Err(ConfigError { problems: vec![keys.problem("", "", rule)] });
@@ -35,9 +37,9 @@ impl<'t> Keys<'t> {
                 Ok(keys)
             }
             Err(e) => {
-                let line = e.span().map(|s| keys.line_at(s.start));
+                let origin = e.span().map(|s| Origin::Line(keys.line_at(s.start))).unwrap_or_default();
                 let rule = format!("not TOML: {}", one_line(e.message()));
-                let problem = Problem { line, key: String::new(), value: String::new(), rule };
+                let problem = Problem { origin, key: String::new(), value: String::new(), rule };
                 Err(ConfigError { problems: vec![problem] })
             }
         }
@@ -47,19 +49,34 @@ impl<'t> Keys<'t> {
     pub(crate) fn refusal(&self, error: &toml::de::Error) -> Problem {
         let at = error.span().map(|s| s.start);
         let key = at.and_then(|at| self.key_at(at)).unwrap_or_default().to_owned();
-        let rule = if looks_secret(&key) && error.message().starts_with("unknown field") {
-            "secrets are never in this file; name an environment variable (venue.api_key_env, \
-             venue.api_secret_env) or a file of mode 0600 (venue.api_key_file, venue.api_secret_file)"
-                .to_owned()
-        } else {
-            one_line(error.message())
+        let origin = at.map(|at| Origin::Line(self.line_at(at))).unwrap_or_default();
+        Problem { origin, value: String::new(), rule: type_rule(&key, error.message()), key }
+    }
+
+    /// Where the value of a key comes from.
+    pub(crate) fn origin(&self, key: &str) -> Origin {
+        let within = |set: &str| {
+            key.strip_prefix(set).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
         };
-        Problem { line: at.map(|at| self.line_at(at)), key, value: String::new(), rule }
+        if let Some((_, origin)) = self.over.iter().rev().find(|(set, _)| within(set)) {
+            return origin.clone();
+        }
+        let found = self.keys.iter().find(|(k, _)| k == key);
+        found.map(|(_, at)| Origin::Line(self.line_at(at.start))).unwrap_or_default()
+    }
+
+    /// Notes that a later layer has set this key.
+    pub(crate) fn set(&mut self, key: &str, origin: Origin) {
+        self.over.push((key.to_owned(), origin));
+    }
+
+    /// Bytes from the name of a key to the end of its value.
+    pub(crate) fn span(&self, key: &str) -> Option<Range<usize>> {
+        self.keys.iter().find(|(k, _)| k == key).map(|(_, at)| at.clone())
     }
 
     fn problem(&self, key: &str, value: &str, rule: String) -> Problem {
-        let line = self.keys.iter().find(|(k, _)| k == key).map(|(_, at)| self.line_at(at.start));
-        Problem { line, key: key.to_owned(), value: shown(value), rule }
+        Problem { origin: self.origin(key), key: key.to_owned(), value: shown(value), rule }
     }
 
     fn table(&mut self, prefix: &str, table: &DeTable<'_>) {
@@ -144,6 +161,20 @@ impl<'t> Checker<'t> {
     }
 }
 
+/// What a refusal by type or name says; never a byte of what may be a secret.
+pub(crate) fn type_rule(key: &str, message: &str) -> String {
+    if !looks_secret(key) {
+        return one_line(message);
+    }
+    if message.starts_with("unknown field") {
+        "secrets are never in this file, nor beside it; name an environment variable (venue.api_key_env, \
+         venue.api_secret_env) or a file of mode 0600 (venue.api_key_file, venue.api_secret_file)"
+            .to_owned()
+    } else {
+        "has the wrong type; its value is not shown".to_owned()
+    }
+}
+
 fn looks_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     ["secret", "api_key", "apikey", "password", "passphrase", "token", "private"]
@@ -173,9 +204,9 @@ mod tests {
         let text = "a = 1\n[b]\nc = 2\n\n[[t]]\nx = [1,\n 2]\n[[t]]\nx = 5\n";
         let keys = Keys::read(text).expect("TOML");
         for (key, line) in [("a", 1), ("b.c", 3), ("t[0].x", 6), ("t[0].x[1]", 7), ("t[1].x", 9)] {
-            assert_eq!(keys.problem(key, "", String::new()).line, Some(line), "{key}");
+            assert_eq!(keys.problem(key, "", String::new()).origin, Origin::Line(line), "{key}");
         }
-        assert_eq!(keys.problem("b.d", "", String::new()).line, None);
+        assert_eq!(keys.problem("b.d", "", String::new()).origin, Origin::Default);
         assert_eq!(keys.key_at(text.find('2').expect("there")), Some("b.c"));
     }
 

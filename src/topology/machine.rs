@@ -27,7 +27,7 @@ pub enum Profile {
 pub struct Engine {
     /// Directory of what must survive: the kill latch.
     pub state_dir: PathBuf,
-    /// Directory of the named shared-memory files of this instance.
+    /// Base directory of the named shared-memory files; empty = `/dev/shm/corelane-<uid>`.
     pub shm_dir: PathBuf,
     /// Placement, unless `thread` tables are given.
     pub profile: Profile,
@@ -37,7 +37,7 @@ impl Default for Engine {
     fn default() -> Self {
         Engine {
             state_dir: PathBuf::from("/var/lib/corelane"),
-            shm_dir: PathBuf::from("/dev/shm/corelane"),
+            shm_dir: PathBuf::new(),
             profile: Profile::Auto,
         }
     }
@@ -46,7 +46,7 @@ impl Default for Engine {
 impl Engine {
     pub(crate) fn check(&self, c: &mut Checker<'_>) {
         c.absolute("engine.state_dir", &self.state_dir);
-        c.absolute("engine.shm_dir", &self.shm_dir);
+        c.absolute_or_none("engine.shm_dir", &self.shm_dir);
         c.rule(
             "engine.shm_dir",
             self.shm_dir.display(),

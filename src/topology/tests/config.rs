@@ -13,7 +13,7 @@ fn refusal(text: &str) -> String {
 /// A setting by its dotted key; what the refusal must be.
 const BROKEN: &[(&str, &str)] = &[
     ("engine.state_dir = 'var'", "line 1: engine.state_dir = var: must be an absolute path"),
-    ("engine.shm_dir = ''", "line 1: engine.shm_dir: must be an absolute path"),
+    ("engine.shm_dir = 'shm'", "line 1: engine.shm_dir = shm: must be an absolute path"),
     ("engine.shm_dir = '/var/lib/corelane'", "must differ from engine.state_dir"),
     ("engine.profile = 'huge'", "unknown variant `huge`, expected one of `auto`, `compact`, `spread`"),
     ("venue.kind = 'nyse'", "unknown variant `nyse`"),

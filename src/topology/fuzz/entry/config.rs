@@ -20,7 +20,10 @@ pub(crate) fn run(data: &[u8]) {
             let lines = 1 + text.bytes().filter(|byte| *byte == b'\n').count();
             for problem in &error.problems {
                 assert!(!problem.rule.is_empty(), "a problem without its rule");
-                assert!(problem.line.is_none_or(|line| (1..=lines).contains(&line)), "no such line");
+                match &problem.origin {
+                    topology::Origin::Line(line) => assert!((1..=lines).contains(line), "no such line"),
+                    origin => assert_eq!(*origin, topology::Origin::Default, "there is one layer"),
+                }
                 assert!(!problem.to_string().contains('\n'), "more than one line: {problem}");
             }
             assert_eq!(error.to_string().lines().count(), error.problems.len());
