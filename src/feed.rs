@@ -62,7 +62,8 @@ pub struct FeedCounts {
     pub stale_dropped: u64,
     /// Depth updates applied to a book.
     pub applied: u64,
-    /// Missing depth ids found.
+    /// Missing depth ids found, and books eaten past the levels that they hold (each restarts the
+    /// synchronisation).
     pub gaps: u64,
     /// Synchronisations restarted because too much was buffered.
     pub overflows: u64,
@@ -586,6 +587,11 @@ impl<Q: DepthSequence> Market<Q> {
         counts.applied += 1;
         if self.book.crossed() {
             counts.crossed += 1;
+            self.restart(BookState::Gap, ts_recv, source, out);
+            return;
+        }
+        if self.book.exhausted() {
+            counts.gaps += 1;
             self.restart(BookState::Gap, ts_recv, source, out);
             return;
         }

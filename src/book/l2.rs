@@ -46,7 +46,9 @@ pub enum BookError {
 /// One writer. Prices and quantities are mantissas at the instrument's scales; quantities are absolute.
 /// A side keeps the best `levels` prices it was told of. Once a level had to be dropped
 /// ([`L2Book::truncated`]) the far end is no longer complete: what lay beyond the bound is not remembered and
-/// does not come back when nearer levels leave, until the next snapshot. The near end is always exact.
+/// does not come back when nearer levels leave, until the next snapshot. Up to [`L2Book::complete_to`] every level
+/// is exact; when the market has eaten its way past that price, the best level is a guess, the book is
+/// [`L2Book::exhausted`] and must be resynchronised like a crossed one.
 ///
 /// ```
 /// # use corelane_book as book;
@@ -140,6 +142,30 @@ impl L2Book {
     #[inline]
     pub fn crossed(&self) -> bool {
         self.best().crossed()
+    }
+
+    /// Worst price of a side up to which no level is missing; `None` when none is missing anywhere.
+    pub fn complete_to(&self, side: Side) -> Option<Px> {
+        let key = match side {
+            Side::Buy => self.bids.complete_from(),
+            Side::Sell => self.asks.complete_from(),
+        };
+        (key != i64::MIN).then(|| Px(side.sign().saturating_mul(key)))
+    }
+
+    /// Beyond `px` (below it for bids, above it for asks) levels may be missing until the next snapshot. For a
+    /// snapshot that was cut at the venue's limit: its worst price.
+    pub fn complete_only_to(&mut self, side: Side, px: Px) {
+        match side {
+            Side::Buy => self.bids.complete_only_from(px.0),
+            Side::Sell => self.asks.complete_only_from(px.0.saturating_neg()),
+        }
+    }
+
+    /// The best level of a side lies beyond what is complete, or is missing: the true one may be better. Resync.
+    #[inline]
+    pub fn exhausted(&self) -> bool {
+        self.bids.exhausted() || self.asks.exhausted()
     }
 
     /// Levels of a side, best first.
@@ -318,6 +344,118 @@ mod tests {
             let map = if side == Side::Buy { &self.bids } else { &self.asks };
             map.get(&px).copied().unwrap_or(0)
         }
+    }
+
+    /// Snapshots good and bad, updates good and bad, clearings and cut snapshots in one stream: every answer of the
+    /// book, [`Change`] included, is the twin's, and what the book calls complete is what the market truly holds.
+    #[test]
+    fn book_twin_and_market_agree_at_every_step() {
+        let (mut exhausted, mut cut, mut refused) = (0, 0, 0);
+        for (seed, capacity, range) in [(1, 4, 12), (2, 8, 60), (3, 70, 160), (4, 200, 260), (5, 2, 40)] {
+            let mut rng = Seed(0x1234_5678_9abc_def1 ^ (seed << 33));
+            let mut book = L2Book::with_capacity(capacity);
+            let mut naive = Naive::default();
+            // Every level that the venue holds, however deep.
+            let mut market = Naive::default();
+            for step in 0..20_000u64 {
+                let context = format!("seed {seed} step {step}");
+                match rng.next(400) {
+                    0 => {
+                        let limit = 1 + rng.next(capacity as u64 * 2) as usize;
+                        // Bids and asks of the twin's market may overlap; a snapshot never does.
+                        let middle = 1 + rng.next(range) as i64;
+                        market.bids.retain(|px, _| *px < middle);
+                        market.asks.retain(|px, _| *px >= middle);
+                        let sides = [Side::Buy, Side::Sell].map(|s| market.side(s));
+                        let shown = |n: usize| sides[n].iter().copied().take(limit);
+                        book.load(shown(0), shown(1)).expect("sound snapshot");
+                        naive = Naive { truncated: naive.truncated, ..Naive::default() };
+                        for (n, side) in [Side::Buy, Side::Sell].into_iter().enumerate() {
+                            // What exceeds the capacity is dropped from the far end, and counted.
+                            shown(n).take(capacity).for_each(|l| naive.set(side, l.0.0, l.1.0, capacity));
+                            naive.truncated += shown(n).count().saturating_sub(capacity) as u64;
+                            if limit < sides[n].len() {
+                                book.complete_only_to(side, sides[n][limit - 1].0);
+                                cut += 1;
+                            }
+                        }
+                    }
+                    1 => {
+                        let bad = [(Px(5), Qty(1)), (Px(5 + rng.next(2) as i64), Qty(rng.next(2) as i64))];
+                        assert!(book.load(bad.iter().copied(), [].into_iter()).is_err());
+                        naive = Naive { truncated: naive.truncated, ..Naive::default() };
+                        market = Naive::default();
+                        refused += 1;
+                    }
+                    2 => {
+                        book.clear();
+                        naive = Naive { truncated: naive.truncated, ..Naive::default() };
+                        market = Naive::default();
+                    }
+                    3 => {
+                        let (px, qty) = [(0, 1), (-4, 1), (4, -1)][rng.next(3) as usize];
+                        assert_eq!(book.set(Side::Buy, Px(px), Qty(qty)), Change::Refused);
+                    }
+                    _ => {
+                        let side = if rng.next(2) == 0 { Side::Buy } else { Side::Sell };
+                        let px = 1 + rng.next(range) as i64;
+                        let removals = [20, 50, 85][(step / 700 % 3) as usize];
+                        let qty = if rng.next(100) < removals { 0 } else { 1 + rng.next(90) as i64 };
+                        let (len, had) = (naive.side(side).len(), naive.side_qty(side, px));
+                        let expect = match (qty, had) {
+                            (0, 0) => Change::Unknown,
+                            (0, _) => Change::Removed,
+                            (_, 0) if len == capacity => Change::Truncated,
+                            (_, 0) => Change::Added,
+                            _ => Change::Changed,
+                        };
+                        assert_eq!(book.set(side, Px(px), Qty(qty)), expect, "{context}");
+                        naive.set(side, px, qty, capacity);
+                        market.set(side, px, qty, usize::MAX);
+                    }
+                }
+                assert_same(&book, &naive, &context);
+                for side in [Side::Buy, Side::Sell] {
+                    let to = book.complete_to(side);
+                    let within = |l: &(Px, Qty)| match (to, side) {
+                        (None, _) => true,
+                        (Some(to), Side::Buy) => l.0 >= to,
+                        (Some(to), Side::Sell) => l.0 <= to,
+                    };
+                    let known: Vec<_> = book.depth(side).take_while(within).collect();
+                    let truth: Vec<_> = market.side(side).into_iter().take_while(within).collect();
+                    assert_eq!(known, truth, "{context}: {side:?} complete to {to:?}");
+                    if !book.exhausted() {
+                        let best = market.side(side).first().copied().unwrap_or_default();
+                        assert_eq!(book.best().side(side), best, "{context}");
+                    }
+                }
+                exhausted += book.exhausted() as u32;
+            }
+        }
+        assert!(exhausted > 500 && cut > 50 && refused > 100, "{exhausted} {cut} {refused}");
+    }
+
+    #[test]
+    fn a_book_eaten_past_its_bound_says_so() {
+        let mut book = L2Book::with_capacity(2);
+        for px in [10, 11, 12] {
+            book.set(Side::Sell, Px(px), Qty(1));
+        }
+        assert_eq!((book.complete_to(Side::Sell), book.complete_to(Side::Buy)), (Some(Px(11)), None));
+        book.set(Side::Sell, Px(10), Qty(0));
+        assert!(!book.exhausted());
+        book.set(Side::Sell, Px(11), Qty(0));
+        assert!(book.exhausted(), "empty here, 12 at the venue");
+        book.set(Side::Sell, Px(13), Qty(1));
+        assert!(book.exhausted(), "13 here, 12 at the venue");
+        book.set(Side::Sell, Px(11), Qty(1));
+        assert!(!book.exhausted(), "11 is the best again");
+        book.set(Side::Sell, Px(11), Qty(0));
+        book.load([].into_iter(), [(Px(12), Qty(1))].into_iter()).expect("sound snapshot");
+        assert!(!book.exhausted());
+        book.complete_only_to(Side::Buy, Px(9));
+        assert!(book.exhausted(), "an empty side that was cut");
     }
 
     #[test]

@@ -68,6 +68,8 @@ pub(crate) struct Ladder {
     len: usize,
     capacity: usize,
     truncated: u64,
+    /// Every level with this key or a larger one is here; of smaller ones some may be missing.
+    complete_from: i64,
 }
 
 const fn blocks_for(levels: usize) -> usize {
@@ -85,6 +87,7 @@ impl Ladder {
             len: 0,
             capacity: levels,
             truncated: 0,
+            complete_from: i64::MIN,
         }
     }
 
@@ -100,7 +103,31 @@ impl Ladder {
         self.truncated
     }
 
+    /// Key from which on no level is missing.
+    #[inline]
+    pub(crate) fn complete_from(&self) -> i64 {
+        self.complete_from
+    }
+
+    /// Levels with keys below `key` may be missing from now on.
+    pub(crate) fn complete_only_from(&mut self, key: i64) {
+        self.complete_from = self.complete_from.max(key);
+    }
+
+    /// The best level, or that there is none, is not certain: better ones may be missing.
+    #[inline]
+    pub(crate) fn exhausted(&self) -> bool {
+        self.complete_from != i64::MIN && self.best().is_none_or(|(key, _)| key < self.complete_from)
+    }
+
+    /// A level was dropped: no worse one is certain any more, and this one is not here.
+    fn drop_level(&mut self, key: i64) {
+        self.truncated += 1;
+        self.complete_only_from(key.saturating_add(1));
+    }
+
     pub(crate) fn clear(&mut self) {
+        self.complete_from = i64::MIN;
         for e in self.directory.drain(..) {
             self.free.push(e.block);
         }
@@ -165,7 +192,7 @@ impl Ladder {
     /// [`Ladder::finish_load`] must follow before anything else is called.
     pub(crate) fn load_next(&mut self, key: i64, qty: i64) {
         if self.len == self.capacity {
-            self.truncated += 1;
+            self.drop_level(key);
             return;
         }
         let full = match self.directory.last() {
@@ -174,7 +201,7 @@ impl Ladder {
         };
         if full {
             let Some(block) = self.free.pop() else {
-                self.truncated += 1;
+                self.drop_level(key);
                 return;
             };
             self.blocks[block as usize].len = 0;
@@ -213,7 +240,7 @@ impl Ladder {
 
     fn insert_first(&mut self, key: i64, qty: i64) -> Change {
         let Some(block) = self.free.pop() else {
-            self.truncated += 1;
+            self.drop_level(key);
             return Change::Truncated;
         };
         let b = &mut self.blocks[block as usize];
@@ -229,7 +256,7 @@ impl Ladder {
     fn insert(&mut self, mut d: usize, mut at: usize, key: i64, qty: i64) -> Change {
         if self.blocks[self.directory[d].block as usize].len == BLOCK {
             if !self.split(d) {
-                self.truncated += 1;
+                self.drop_level(key);
                 return Change::Truncated;
             }
             if at > BLOCK / 2 {
@@ -270,8 +297,8 @@ impl Ladder {
 
     #[cold]
     fn insert_when_full(&mut self, key: i64, qty: i64) -> Change {
-        self.truncated += 1;
         let worst = self.blocks[self.directory[0].block as usize].keys[0];
+        self.drop_level(worst.min(key));
         if key > worst {
             self.remove(0, 0);
             self.set(key, qty);

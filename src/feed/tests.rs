@@ -328,6 +328,23 @@ fn a_crossed_book_is_a_gap() {
 }
 
 #[test]
+fn a_book_eaten_past_the_levels_it_holds_is_a_gap() {
+    let mut b = Bench::up();
+    b.hear("D 10 12 b 1 0").expect("sound");
+    assert_eq!(b.wish(), Some(ID));
+    let bids = (0..=BOOK_LEVELS as i64).map(|i| Level { px: Px(20_000 - i), qty: Qty(1) }).collect();
+    let deep = Snapshot { bids, ..snapshot(10) };
+    let deep = Snapshot { asks: vec![Level { px: Px(30_000), qty: Qty(1) }], ..deep };
+    b.feed.on_snapshot(&deep, b.now, &mut |m| b.out.push(m));
+    assert_eq!(b.states(), [BookState::InSync]);
+    let gone = |from: i64, to: i64| (from..to).map(|i| format!(" b {} 0", 20_000 - i)).collect::<String>();
+    b.hear(&format!("D 13 13{}", gone(0, BOOK_LEVELS as i64 - 1))).expect("sound");
+    assert_eq!((b.states(), b.counts().gaps), (vec![], 0), "one left");
+    b.hear(&format!("D 14 14{}", gone(BOOK_LEVELS as i64 - 1, BOOK_LEVELS as i64))).expect("sound");
+    assert_eq!((b.states(), b.counts().gaps), (vec![BookState::Gap], 1), "the venue has one more");
+}
+
+#[test]
 fn a_crossed_ticker_is_a_gap_and_no_top() {
     for crossed in ["T 13 111 1 110 1", "T 13 110 1 110 1"] {
         let mut b = Bench::in_sync();
