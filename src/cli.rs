@@ -21,6 +21,7 @@ demo options
                        memory: everything in one thread, virtual time, the same bytes for the same seed
   --json FILE          write the report as JSON too, on every way out
   --config FILE        configuration instead of the shipped default
+  --journal DIR        record everything there; corelane-journal shows, verifies and replays it
   --state-dir DIR      where the kill latch lives (environment CORELANE_STATE_DIR; default: private to this run)
 
   SIGINT or SIGTERM ends a run in order: quoting stops, open orders are cancelled and confirmed.
@@ -69,6 +70,8 @@ pub struct DemoArgs {
     pub config: Option<PathBuf>,
     /// State directory.
     pub state_dir: Option<PathBuf>,
+    /// Directory of the journal; `None` = none, unless the configuration file has one.
+    pub journal: Option<PathBuf>,
 }
 
 impl Default for DemoArgs {
@@ -82,6 +85,7 @@ impl Default for DemoArgs {
             json: None,
             config: None,
             state_dir: None,
+            journal: None,
         }
     }
 }
@@ -185,6 +189,7 @@ fn demo(mut words: lexopt::Parser) -> Result<Command, CliError> {
             Long("json") => args.json = Some(words.value()?.into()),
             Long("config") => args.config = Some(words.value()?.into()),
             Long("state-dir") => args.state_dir = Some(words.value()?.into()),
+            Long("journal") => args.journal = Some(words.value()?.into()),
             Long("help") | Short('h') => return Ok(Command::Help),
             _ => return Err(word.unexpected().into()),
         }

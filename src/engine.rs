@@ -37,6 +37,7 @@ use crate::controls::Controls;
 use crate::feed::{Feed, FeedSettings};
 use crate::meters::{FeedMeters, GatewayMeters, OmsMeters, StrategyMeters};
 use crate::oms::{Oms, OmsError};
+use crate::tape::{RingIn, RingOut, Tape, TapedLink, TapedSnapshots, Tapes};
 
 /// Number of the market-data connection.
 pub const MARKET_LINK: u32 = 0;
@@ -162,18 +163,20 @@ pub struct EngineParts<L, S> {
     pub stage: Clock,
     /// Whether that is the clock of the duty cycles.
     pub stage_is_cycle_clock: bool,
+    /// The journal's end of each agent, in the order of the duty cycle.
+    pub tapes: Tapes,
 }
 
 /// Four agents, joined.
 pub struct Agents<L, S> {
     /// Market data.
-    pub feed: FeedAgent<L, S, BinanceFeed, BinanceDepthSequence>,
+    pub feed: FeedAgent<TapedLink<L>, TapedSnapshots<S>, BinanceFeed, BinanceDepthSequence>,
     /// Strategy.
     pub strategy: StrategyAgent<Quoter>,
     /// Order management.
     pub oms: OmsAgent,
     /// Order entry.
-    pub gateway: Gateway<L, BinanceOrders>,
+    pub gateway: Gateway<TapedLink<L>, BinanceOrders>,
     /// What the oms knows once it has closed.
     pub last: Arc<Mutex<Option<OmsFinal>>>,
     /// Names of the assets by number.
@@ -191,13 +194,17 @@ pub fn assemble<L: Link, S: SnapshotSource>(
     instruments: Vec<Instrument>,
     mut parts: EngineParts<L, S>,
 ) -> Result<Agents<L, S>, EngineError> {
-    let ring = |i: usize| rings::ring(RINGS[i], settings.rings[i]);
-    let (market_strategy_tx, market_strategy_rx) = ring(0)?;
-    let (market_oms_tx, market_oms_rx) = ring(1)?;
-    let (signals_tx, signals_rx) = ring(2)?;
-    let (orders_tx, orders_rx) = ring(3)?;
-    let (reports_tx, reports_rx) = ring(4)?;
-    let (updates_tx, updates_rx) = ring(5)?;
+    let [feed_tape, strategy_tape, oms_tape, gateway_tape] = [0, 1, 2, 3].map(|agent| parts.tapes.of(agent));
+    let ring = |i: usize, from: &Tape, to: &Tape| -> Result<(RingOut, RingIn), SegmentError> {
+        let (tx, rx) = rings::ring(RINGS[i], settings.rings[i])?;
+        Ok((RingOut::new(tx, i as u8, from), RingIn::new(rx, i as u8, to)))
+    };
+    let (market_strategy_tx, market_strategy_rx) = ring(0, &feed_tape, &strategy_tape)?;
+    let (market_oms_tx, market_oms_rx) = ring(1, &feed_tape, &oms_tape)?;
+    let (signals_tx, signals_rx) = ring(2, &strategy_tape, &oms_tape)?;
+    let (orders_tx, orders_rx) = ring(3, &oms_tape, &gateway_tape)?;
+    let (reports_tx, reports_rx) = ring(4, &gateway_tape, &oms_tape)?;
+    let (updates_tx, updates_rx) = ring(5, &oms_tape, &strategy_tape)?;
 
     let assets = asset_names(&instruments);
     let gates = instruments
@@ -209,8 +216,8 @@ pub fn assemble<L: Link, S: SnapshotSource>(
     let quoter = Quoter::new(settings.quoter, first.clone())?;
 
     let feed = FeedAgent::new(
-        parts.market,
-        parts.snapshots,
+        TapedLink::new(parts.market, MARKET_LINK, &feed_tape),
+        TapedSnapshots::new(parts.snapshots, &feed_tape),
         Feed::new(BinanceFeed::new(instruments.clone()), 0, settings.feed),
         vec![
             Outlet::new(market_strategy_tx, Interest::TOP_AND_TRADES),
@@ -232,6 +239,7 @@ pub fn assemble<L: Link, S: SnapshotSource>(
             controls: parts.controls.clone(),
             meters: parts.strategy_meters,
             stage: parts.stage.clone(),
+            tape: strategy_tape,
         },
     );
     let last = Arc::new(Mutex::new(None));
@@ -248,6 +256,7 @@ pub fn assemble<L: Link, S: SnapshotSource>(
             meters: parts.oms_meters,
             boards: parts.boards.position_writers()?,
             stage: parts.stage.clone(),
+            tape: oms_tape,
         },
         last.clone(),
     );
@@ -255,8 +264,8 @@ pub fn assemble<L: Link, S: SnapshotSource>(
     let order_target = codec().target();
     let gateway = Gateway::new(
         GatewayParts {
-            primary: (parts.primary, codec()),
-            standby: (parts.standby, codec()),
+            primary: (TapedLink::new(parts.primary, ORDER_LINK, &gateway_tape), codec()),
+            standby: (TapedLink::new(parts.standby, STANDBY_LINK, &gateway_tape), codec()),
             orders: orders_rx,
             reports: reports_tx,
             kill: parts.kill,
@@ -265,6 +274,7 @@ pub fn assemble<L: Link, S: SnapshotSource>(
             controls: parts.controls,
             meters: parts.gateway_meters,
             stage: parts.stage,
+            tape: gateway_tape,
             instruments: instruments.iter().map(|i| i.id).collect(),
             slots: settings.slots,
             settings: settings.gateway,

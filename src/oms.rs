@@ -49,6 +49,8 @@ pub trait OmsPort {
     fn state(&mut self, slot: Slot, state: OrderState);
     /// The venue's first answer to the order in a slot is here.
     fn acked(&mut self, slot: Slot);
+    /// The deadlines were looked at, in a cycle that may have had no input: it is to be recorded.
+    fn timer(&mut self) {}
 }
 
 /// What an oms reads once a cycle.
@@ -62,6 +64,8 @@ pub struct OmsInputs {
     pub mode: Mode,
     /// Some word to the strategy was lost because its ring was full.
     pub updates_lost: bool,
+    /// The journal cannot go on: nothing new may be risked unrecorded.
+    pub unrecorded: bool,
 }
 
 struct Book {
@@ -483,6 +487,7 @@ impl Oms {
     pub fn on_cycle(&mut self, inputs: &OmsInputs, port: &mut impl OmsPort) {
         if inputs.now.since_ns(self.timer) >= TIMER_NS {
             self.timer = inputs.now;
+            port.timer();
             self.deadlines(inputs.now, port);
         }
         if self.unknown_open {
@@ -510,6 +515,8 @@ impl Oms {
             Halt::Killed
         } else if self.fault != Halt::None {
             self.fault
+        } else if inputs.unrecorded {
+            Halt::Journal
         } else if inputs.updates_lost {
             Halt::Updates
         } else if inputs.mode == Mode::Quiesce {

@@ -37,6 +37,7 @@ use crate::engine::{EngineError, EngineParts, MARKET_LINK, ORDER_LINK, STANDBY_L
 use crate::meters::{self, AGENTS, BeatSink, Meters};
 use crate::rearm::LINE_FILE;
 use crate::settings::engine_settings;
+use crate::tape::{self, JournalWriter, TapeSink, Tapes, agent_index};
 
 /// Time that every kill line must have been closed before a re-arm, ns.
 const SETTLE_NS: u64 = 1_000_000_000;
@@ -109,6 +110,7 @@ pub struct Live {
     dialer: Dialer,
     snapshots: SnapshotWorker,
     last: Arc<Mutex<Option<OmsFinal>>>,
+    journal: Option<(JournalWriter, journal::Notes)>,
 }
 
 /// What a stopped engine leaves behind.
@@ -122,6 +124,8 @@ pub struct Ended {
     pub kill: ControlSnapshot,
     /// Threads that ended by panic, a line each.
     pub panics: Vec<String>,
+    /// What the journal holds, and the fault that ended it; `None` = there was none.
+    pub journal: Option<(journal::Totals, Option<journal::Fault>)>,
 }
 
 /// The kill switch of a state directory, armed; or why it is not.
@@ -268,6 +272,8 @@ impl Live {
         if response.status != 200 {
             return Err(EngineError::Venue(format!("GET {target}: status {}", response.status)));
         }
+        // Parsing writes into the body.
+        let listing = response.body.clone();
         let info = parse_exchange_info_full(
             &mut response.body,
             VenueId(0),
@@ -362,6 +368,33 @@ impl Live {
         let killer = KillAgent::new(duty, beats_read, vec![handles.clone()]);
         let rearm = killer.rearm_desk();
         let controls = Controls::default();
+        let taping = if config.journal.on {
+            let thread_of = |name: &&str| {
+                topology.threads.iter().position(|t| t.agents.iter().any(|a| a.name() == *name))
+            };
+            let mut streams = [0u8; 4];
+            let mut threads = Vec::new();
+            for (stream, thread) in streams.iter_mut().zip(AGENTS[..4].iter().map(|name| thread_of(&name))) {
+                let seen = threads.iter().position(|t| *t == thread);
+                *stream = seen.unwrap_or(threads.len()) as u8;
+                if seen.is_none() {
+                    threads.push(thread);
+                }
+            }
+            let session = tape::Session {
+                config,
+                listing: &listing,
+                instance: setup.name,
+                streams,
+                armed_epoch: killer.view().epoch(),
+                hashes: (ident.build_hash, config_hash),
+                now: clock.now(),
+            };
+            Some(tape::begin(&session).map_err(|e| what("journal")(e.to_string()))?)
+        } else {
+            None
+        };
+        let tapes = taping.as_ref().map_or_else(Tapes::off, |t| t.tapes.clone());
         let Meters { feed, strategy, oms, gateway, mut sinks } = Meters::take(&segment)?;
         let parts = EngineParts {
             market: wrap(MARKET_LINK, market),
@@ -379,6 +412,7 @@ impl Live {
             controls: controls.clone(),
             stage: clock.clone(),
             stage_is_cycle_clock: true,
+            tapes: tapes.clone(),
         };
         let built = assemble(&settings, info.instruments, parts)?;
         let last = built.last.clone();
@@ -398,11 +432,12 @@ impl Live {
         let mut kill_handle = None;
         for thread in &topology.threads {
             let mut boxed: Vec<Box<dyn Agent + Send>> = Vec::new();
-            let mut sink = BeatSink::default();
+            let (mut sink, mut tape_sink) = (BeatSink::default(), TapeSink::default());
             for name in &thread.agents {
                 if let Some(i) = agents.iter().position(|a| a.0 == *name) {
                     boxed.push(agents.swap_remove(i).1);
                     sink.add(&mut sinks, name.name());
+                    tape_sink.add(agent_index(name.name()).map_or_else(tape::Tape::off, |i| tapes.of(i)));
                     if let Some((_, flag)) = muted.as_ref().filter(|(agent, _)| agent == name) {
                         sink.mute(flag.clone());
                     }
@@ -422,8 +457,12 @@ impl Live {
                 fifo: thread.fifo,
             };
             let stop = if is_kill { kill_stop.clone() } else { hot_stop.clone() };
-            let handle = Runner::spawn_watched(spec, boxed, clock.clone(), sink, stop, dead.clone())
-                .map_err(|e| what("thread")(e.to_string()))?;
+            let spawned = if taping.is_some() {
+                Runner::spawn_watched(spec, boxed, clock.clone(), (sink, tape_sink), stop, dead.clone())
+            } else {
+                Runner::spawn_watched(spec, boxed, clock.clone(), sink, stop, dead.clone())
+            };
+            let handle = spawned.map_err(|e| what("thread")(e.to_string()))?;
             if let Some(refused) = &handle.placement().refused {
                 without.push(format!("thread {}: {refused}", thread.name));
             }
@@ -435,6 +474,10 @@ impl Live {
         }
         let killer =
             kill_handle.ok_or(EngineError::Start { what: "topology", why: "no thread for kill".into() })?;
+        let journal = taping
+            .map(|t| Ok((JournalWriter::spawn(t.drain, clock.clone())?, t.notes)))
+            .transpose()
+            .map_err(|e: std::io::Error| what("journal thread")(e.to_string()))?;
         Ok(Live {
             clock,
             controls,
@@ -454,7 +497,20 @@ impl Live {
             dialer,
             snapshots,
             last,
+            journal,
         })
+    }
+
+    /// Notes a command, or a word about the engine, in the journal, if there is one.
+    pub fn note(&self, text: &str) {
+        if let Some((_, notes)) = &self.journal {
+            notes.say(self.clock.now().0, text);
+        }
+    }
+
+    /// Why the journal cannot go on, if so: the gate is shut then.
+    pub fn journal_fault(&self) -> Option<journal::Fault> {
+        self.journal.as_ref().and_then(|(writer, _)| writer.health().fault())
     }
 
     /// Statistics right now (agents publish about every 50 ms).
@@ -506,7 +562,11 @@ impl Live {
         self.dialer.stop();
         self.snapshots.stop();
         let oms = self.last.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
-        Ended { oms, stats: self.segment.snapshot(), kill, panics }
+        let journal = self.journal.map(|(writer, _)| {
+            let fault = writer.health().clone();
+            (writer.stop(), fault.fault())
+        });
+        Ended { oms, stats: self.segment.snapshot(), kill, panics, journal }
     }
 }
 

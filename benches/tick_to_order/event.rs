@@ -10,6 +10,7 @@ use corelane::agents::strategy::{StrategyAgent, StrategyPorts};
 use corelane::controls::Controls;
 use corelane::meters::{self, BeatSink, Meters};
 use corelane::oms::Oms;
+use corelane::tape::{RingIn, RingOut, Tape};
 use hdrhistogram::Histogram;
 use kill::KillSwitch;
 use rings::{Consumer, Producer};
@@ -107,6 +108,9 @@ impl Rig {
         let (orders_tx, orders) = rings::ring("order", RING)?;
         let (reports, reports_rx) = rings::ring("report_oms", RING)?;
         let (updates, updates_rx) = rings::ring("report_strategy", RING)?;
+        let tape = Tape::off();
+        let taken = |ring, id| (RingIn::new(ring, id as u8, &tape), RingId(id));
+        let out = |ring, id| RingOut::new(ring, id, &tape);
         let mut kill = KillSwitch::heap(&["gateway"])?;
         kill.arm();
         let segment = StatsSegment::heap(&meters::layout(SLOTS))?;
@@ -128,27 +132,29 @@ impl Rig {
             1,
             60_000_000,
             StrategyPorts {
-                market: (market_strategy_rx, RingId(0)),
-                updates: (updates_rx, RingId(5)),
-                signals,
+                market: taken(market_strategy_rx, 0),
+                updates: taken(updates_rx, 5),
+                signals: out(signals, 2),
                 controls: controls.clone(),
                 meters: strategy,
                 stage: clock.clone(),
+                tape: tape.clone(),
             },
         );
         let oms = OmsAgent::new(
             Oms::new(vec![(instrument(), gate)], 2, SLOTS)?,
             OmsPorts {
-                market: (market_oms_rx, RingId(1)),
-                signals: (signals_rx, RingId(2)),
-                reports: (reports_rx, RingId(4)),
-                orders: orders_tx,
-                updates,
+                market: taken(market_oms_rx, 1),
+                signals: taken(signals_rx, 2),
+                reports: taken(reports_rx, 4),
+                orders: out(orders_tx, 3),
+                updates: out(updates, 5),
                 kill: kill.view(),
                 controls,
                 meters: oms,
                 boards: Boards::heap(1)?.position_writers()?,
                 stage: clock.clone(),
+                tape: tape.clone(),
             },
             Arc::new(Mutex::new(None)),
         );

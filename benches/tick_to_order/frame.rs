@@ -310,6 +310,7 @@ impl Rig {
             controls: Controls::default(),
             stage: clock.clone(),
             stage_is_cycle_clock: true,
+            tapes: corelane::tape::Tapes::off(),
         };
         let built = assemble(&settings, info.instruments, parts)?;
         for i in 0..2 {

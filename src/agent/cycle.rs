@@ -70,6 +70,23 @@ impl<A: Agent + ?Sized> Agent for &mut A {
 ///
 /// `agent` is the index in the order given to the invoker.
 pub trait CycleSink: Send {
+    /// Cycle `cycle` of agent `agent` begins at `now`. Called every cycle: a few stores at most.
+    #[inline]
+    fn begin(&mut self, agent: usize, cycle: u64, now: Ts) {
+        let _ = (agent, cycle, now);
+    }
+
+    /// The agent's `on_close` begins at `now`; `cycle` is one more than its last.
+    fn closing(&mut self, agent: usize, cycle: u64, now: Ts) {
+        let _ = (agent, cycle, now);
+    }
+
+    /// What began with [`CycleSink::begin`] or [`CycleSink::closing`] is over. Not called for an agent that panicked.
+    #[inline]
+    fn end(&mut self, agent: usize) {
+        let _ = agent;
+    }
+
     /// In cycle `cycle` agent `agent` took `count` (> 0) messages from `ring`. Calls come in the order in
     /// which the agent reported: this is the interleaving that replay follows.
     fn record(&mut self, agent: usize, cycle: u64, ring: RingId, count: u32);
@@ -86,6 +103,20 @@ pub trait CycleSink: Send {
 }
 
 impl<S: CycleSink + ?Sized> CycleSink for Box<S> {
+    #[inline]
+    fn begin(&mut self, agent: usize, cycle: u64, now: Ts) {
+        (**self).begin(agent, cycle, now);
+    }
+
+    fn closing(&mut self, agent: usize, cycle: u64, now: Ts) {
+        (**self).closing(agent, cycle, now);
+    }
+
+    #[inline]
+    fn end(&mut self, agent: usize) {
+        (**self).end(agent);
+    }
+
     fn record(&mut self, agent: usize, cycle: u64, ring: RingId, count: u32) {
         (**self).record(agent, cycle, ring, count);
     }
@@ -96,6 +127,42 @@ impl<S: CycleSink + ?Sized> CycleSink for Box<S> {
 
     fn ended(&mut self, agent: usize, by_panic: bool) {
         (**self).ended(agent, by_panic);
+    }
+}
+
+/// Two sinks side by side, told in this order.
+impl<A: CycleSink, B: CycleSink> CycleSink for (A, B) {
+    #[inline]
+    fn begin(&mut self, agent: usize, cycle: u64, now: Ts) {
+        self.0.begin(agent, cycle, now);
+        self.1.begin(agent, cycle, now);
+    }
+
+    fn closing(&mut self, agent: usize, cycle: u64, now: Ts) {
+        self.0.closing(agent, cycle, now);
+        self.1.closing(agent, cycle, now);
+    }
+
+    #[inline]
+    fn end(&mut self, agent: usize) {
+        self.0.end(agent);
+        self.1.end(agent);
+    }
+
+    #[inline]
+    fn record(&mut self, agent: usize, cycle: u64, ring: RingId, count: u32) {
+        self.0.record(agent, cycle, ring, count);
+        self.1.record(agent, cycle, ring, count);
+    }
+
+    fn beat(&mut self, agent: usize, now: Ts, cycle: u64, work: usize, cycle_ns: u64) {
+        self.0.beat(agent, now, cycle, work, cycle_ns);
+        self.1.beat(agent, now, cycle, work, cycle_ns);
+    }
+
+    fn ended(&mut self, agent: usize, by_panic: bool) {
+        self.0.ended(agent, by_panic);
+        self.1.ended(agent, by_panic);
     }
 }
 
@@ -154,8 +221,8 @@ impl<'a> Cycle<'a> {
         self.number
     }
 
-    /// Reads the clock again. For stage stamps only: logic decides on [`Cycle::now`] or on the time of its
-    /// event.
+    /// Reads the clock again. For stage stamps only: logic decides on [`Cycle::now`], on the time of its event, or on
+    /// a stamp that its tape has recorded.
     #[inline]
     pub fn stamp(&self) -> Ts {
         self.clock.now()

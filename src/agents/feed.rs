@@ -2,13 +2,13 @@
 
 use agent::{Agent, Clock, Cycle};
 use net::{Link, LinkEvent};
-use rings::Producer;
 use stats::boards::{TopBoard, TopWriter};
 use venue::{DepthSequence, FeedSession, Snapshot};
 use wire::{BookState, InstrumentId, Kind, Msg, Ts};
 
 use crate::feed::{Feed, FeedCounts, Heard};
 use crate::meters::FeedMeters;
+use crate::tape::RingOut;
 
 /// Messages taken from the connection in one duty cycle at most: few, so that a burst does not keep the agents behind
 /// this one from acting on its beginning.
@@ -60,7 +60,7 @@ impl Interest {
 /// A consumer that falls behind is *lapped*: it hears nothing until its ring is empty enough, then the current
 /// state and top of every book. The feed never waits.
 pub struct Outlet {
-    ring: Producer,
+    ring: RingOut,
     interest: Interest,
     lapped: bool,
     /// Messages this consumer did not get.
@@ -69,7 +69,7 @@ pub struct Outlet {
 
 impl Outlet {
     /// An outlet over a ring.
-    pub fn new(ring: Producer, interest: Interest) -> Outlet {
+    pub fn new(ring: RingOut, interest: Interest) -> Outlet {
         Outlet { ring, interest, lapped: false, missed: 0 }
     }
 
@@ -215,7 +215,8 @@ impl<L: Link, S: SnapshotSource, V: FeedSession, Q: DepthSequence> FeedAgent<L, 
     #[cold]
     fn relieve(&mut self, now: Ts) {
         for o in self.outlets.iter_mut().filter(|o| o.lapped) {
-            if o.ring.free() > o.ring.capacity() / 2 + ROOM {
+            if o.ring.has_room(o.ring.capacity() / 2 + ROOM + 1) {
+                // The consumer made room; nothing else tells this cycle from the one before.
                 o.lapped = false;
                 self.feed.repeat(now, &mut |msg| o.offer(&msg));
             }

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use agent::{Agent, Clock, Cycle, RingId};
 use kill::KillView;
 use orders::AMOUNT_DECIMALS;
-use rings::{Consumer, Producer};
 use rtrb::Producer as Listing;
 use stats::boards::{PositionBoard, PositionWriter};
 use wire::{AssetId, Decimal, Kind, Msg, OrderState, Slot, Ts};
@@ -13,19 +12,20 @@ use wire::{AssetId, Decimal, Kind, Msg, OrderState, Slot, Ts};
 use crate::controls::{ControlWord, Controls, Listed, OpenOrderLine};
 use crate::meters::{OmsLevels, OmsMeters};
 use crate::oms::{Halt, Oms, OmsInputs, OmsPort};
+use crate::tape::{RingIn, RingOut, Tape, Word, channel};
 
 /// Rings and words of the oms agent.
 pub struct OmsPorts {
     /// Market data for the gate, and its number in the interleaving record.
-    pub market: (Consumer, RingId),
+    pub market: (RingIn, RingId),
     /// Intents, and their number.
-    pub signals: (Consumer, RingId),
+    pub signals: (RingIn, RingId),
     /// Reports, and their number.
-    pub reports: (Consumer, RingId),
+    pub reports: (RingIn, RingId),
     /// Orders to the gateway.
-    pub orders: Producer,
+    pub orders: RingOut,
     /// Updates to the strategy.
-    pub updates: Producer,
+    pub updates: RingOut,
     /// The kill epoch: an early out, the gateway has the last word.
     pub kill: KillView,
     /// Mode and progress words.
@@ -36,6 +36,8 @@ pub struct OmsPorts {
     pub boards: Vec<PositionWriter>,
     /// Clock of the stage stamps (statistics only).
     pub stage: Clock,
+    /// Its end of the journal.
+    pub tape: Tape,
 }
 
 /// One asset at the end of a run.
@@ -100,10 +102,11 @@ impl AssetLine {
 }
 
 struct Port {
-    orders: Producer,
-    updates: Producer,
+    orders: RingOut,
+    updates: RingOut,
     meters: OmsMeters,
     stage: Clock,
+    tape: Tape,
     /// Updates that the strategy's ring could not take.
     updates_lost: u64,
 }
@@ -112,8 +115,9 @@ impl OmsPort for Port {
     #[inline]
     fn send_new(&mut self, mut msg: Msg) -> bool {
         let at = self.stage.now();
+        let unstamped = msg.to_words();
         msg.venue_seq = at.0 as u32;
-        let sent = self.orders.push(msg.to_words()).is_ok();
+        let sent = self.orders.push_as(msg.to_words(), &unstamped).is_ok();
         if sent {
             self.meters.passed(Slot(msg.body[2] as u32), msg.cause(), at);
         }
@@ -122,8 +126,10 @@ impl OmsPort for Port {
 
     fn send_new_run(&mut self, mut head: Msg, tail: Msg) -> bool {
         let at = self.stage.now();
+        let (unstamped, tail_words) = (head.to_words(), tail.to_words());
         head.venue_seq = at.0 as u32;
-        let sent = self.orders.push_run(&[head.to_words(), tail.to_words()]).is_ok();
+        let run = [head.to_words(), tail_words];
+        let sent = self.orders.push_run_as(&run, &[unstamped, tail_words]).is_ok();
         if sent {
             self.meters.passed(Slot(head.body[2] as u32), head.cause(), at);
             if head.kind() == Some(Kind::SendPair) {
@@ -152,18 +158,26 @@ impl OmsPort for Port {
     fn acked(&mut self, slot: Slot) {
         self.meters.acked(slot, self.stage.now());
     }
+
+    #[inline]
+    fn timer(&mut self) {
+        self.tape.mark();
+    }
 }
 
 /// The oms agent.
 pub struct OmsAgent {
     oms: Oms,
-    market: (Consumer, RingId),
-    signals: (Consumer, RingId),
-    reports: (Consumer, RingId),
+    market: (RingIn, RingId),
+    signals: (RingIn, RingId),
+    reports: (RingIn, RingId),
     port: Port,
     boards: Vec<PositionWriter>,
     kill: KillView,
+    tripped: Word,
     controls: Controls,
+    control: Word,
+    journal: Word,
     /// What this agent was told, read once a cycle.
     word: ControlWord,
     /// The change of mode that was last said to be followed.
@@ -188,10 +202,14 @@ impl OmsAgent {
                 updates: ports.updates,
                 meters: ports.meters,
                 stage: ports.stage,
+                tape: ports.tape.clone(),
                 updates_lost: 0,
             },
             boards: ports.boards,
             kill: ports.kill,
+            tripped: Word::new(&ports.tape, channel::KILL),
+            control: Word::new(&ports.tape, channel::CONTROL),
+            journal: Word::new(&ports.tape, channel::JOURNAL),
             word: ControlWord::default(),
             heard: 0,
             halt: Halt::None,
@@ -305,15 +323,16 @@ impl Agent for OmsAgent {
     }
 
     fn do_work(&mut self, cycle: &mut Cycle<'_>) -> usize {
-        let word = self.controls.word();
+        let word = ControlWord(self.control.see(self.controls.word().0));
         if word != self.word {
             self.on_word(word);
         }
         let inputs = OmsInputs {
             now: cycle.now(),
-            killed: self.kill.is_tripped(),
+            killed: self.tripped.see(self.kill.is_tripped() as u64) != 0,
             mode: word.mode(),
             updates_lost: self.port.updates_lost > 0,
+            unrecorded: self.journal.see(self.port.tape.fault_code() as u64) != 0,
         };
         let (mut markets, mut intents, mut reports) = (0u32, 0u32, 0u32);
         while (reports as usize) < Cycle::LIMIT {
@@ -357,9 +376,14 @@ impl Agent for OmsAgent {
     fn on_close(&mut self, now: Ts) {
         // What the venue said last is still to be heard, whoever stopped first; no more than the ring holds, for the
         // gateway may not be done.
+        let mut heard = 0;
         for _ in 0..self.reports.0.capacity() {
             let Some((_, words)) = self.reports.0.pop() else { break };
             self.oms.on_report(&Msg::from_words(words), now, &mut self.port);
+            heard += 1;
+        }
+        if heard > 0 {
+            self.port.tape.took(self.reports.1.0 as u8, heard);
         }
         self.publish(now);
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.summary());

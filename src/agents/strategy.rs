@@ -1,12 +1,12 @@
 //! The strategy agent: market ring and order updates in, intents out.
 
 use agent::{Agent, Clock, Cycle, RingId};
-use rings::{Consumer, Producer};
 use strategy::{INTENTS_MAX, Intents, Strategy};
 use wire::{Kind, Msg, OrderState, Ts, flag};
 
 use crate::controls::{Controls, Mode};
 use crate::meters::StrategyMeters;
+use crate::tape::{RingIn, RingOut, Tape, Word, channel};
 
 /// Time between two timer calls, ns.
 const TIMER_NS: u64 = 1_000_000;
@@ -19,17 +19,19 @@ pub const REASON_SIGNAL_RING_FULL: i64 = 1;
 /// Rings and words of a strategy agent.
 pub struct StrategyPorts {
     /// Market data, and its number in the interleaving record.
-    pub market: (Consumer, RingId),
+    pub market: (RingIn, RingId),
     /// Order updates from the oms, and its number.
-    pub updates: (Consumer, RingId),
+    pub updates: (RingIn, RingId),
     /// Intents to the oms.
-    pub signals: Producer,
+    pub signals: RingOut,
     /// Mode word.
     pub controls: Controls,
     /// Statistics.
     pub meters: StrategyMeters,
     /// Clock of the stage stamps (statistics only).
     pub stage: Clock,
+    /// Its end of the journal.
+    pub tape: Tape,
 }
 
 /// The strategy agent.
@@ -37,6 +39,7 @@ pub struct StrategyAgent<T> {
     strategy: T,
     ports: StrategyPorts,
     intents: Intents,
+    mode: Word,
     timer: Ts,
     stopped: bool,
     sent: u64,
@@ -48,9 +51,11 @@ impl<T: Strategy> StrategyAgent<T> {
     ///
     /// Its intents live `ttl_us` from the receive time of their cause.
     pub fn new(strategy: T, source: u16, ttl_us: u32, ports: StrategyPorts) -> StrategyAgent<T> {
+        let mode = Word::new(&ports.tape, channel::CONTROL);
         StrategyAgent {
             strategy,
             ports,
+            mode,
             intents: Intents::new(source, ttl_us),
             timer: Ts(0),
             stopped: false,
@@ -167,8 +172,10 @@ impl<T: Strategy> Agent for StrategyAgent<T> {
         }
         if now.since_ns(self.timer) >= TIMER_NS && !self.stopped {
             self.timer = now;
+            self.ports.tape.mark();
             self.intents.begin_at(now);
-            if self.ports.controls.mode() == Mode::Quiesce {
+            let mode = self.mode.see(self.ports.controls.mode() as u64);
+            if mode == Mode::Quiesce as u64 {
                 self.stopped = true;
                 self.strategy.on_stop(&mut self.intents);
             } else {

@@ -12,7 +12,7 @@ use venue::ClientOrderId;
 use venue_binance::sim::{BinanceSim, ReceivedOrder, SimFaults};
 use wire::Ts;
 
-use super::report::{KillReport, Report};
+use super::report::{JournalLine, KillReport, Report};
 use super::{figures, market};
 use crate::cli::{DemoArgs, Speed};
 use crate::controls::StopState;
@@ -130,9 +130,10 @@ impl Run {
         let (dials, snapshots) = (self.live.dials.clone(), self.live.snapshot_report());
         let Run { live, venue } = self;
         let seconds = trading.elapsed().as_secs_f64();
-        let Ended { oms, stats, kill, panics } = live.stop();
+        let Ended { oms, stats, kill, panics, journal } = live.stop();
         let venue = venue.stop().map_err(|e| failed("simulated venue", e))?;
 
+        report.journal = journal.map(|(totals, fault)| JournalLine { totals, fault });
         report.interrupted = (why == Why::Interrupted).then(interrupt::asked).flatten();
         report.seconds = seconds;
         report.wall_seconds = began.elapsed().as_secs_f64();

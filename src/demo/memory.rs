@@ -9,7 +9,7 @@ use topology::Config;
 use venue_binance::sim::{CaptureFiles, CaptureSource, SimFaults};
 use wire::Ts;
 
-use super::report::Report;
+use super::report::{JournalLine, Report};
 use super::{figures, market};
 use crate::cli::DemoArgs;
 use crate::controls::StopState;
@@ -125,6 +125,7 @@ pub fn run(
         kill,
         ..Report::default()
     };
+    report.journal = outcome.journal.map(|(totals, fault)| JournalLine { totals, fault });
     figures::from_stats(&mut report, &outcome.stats);
     // A run that never had a session has nothing to compare: no order was ever sent.
     report.agreement = figures::agreement(&outcome.oms, &assets, confirmed, outcome.venue_open_orders);

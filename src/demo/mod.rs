@@ -76,14 +76,20 @@ impl Drop for StateDir {
 
 fn config(args: &DemoArgs) -> Result<Config, EngineError> {
     let refuse = |why: String| EngineError::Start { what: "configuration", why };
-    match &args.config {
-        None => Config::parse(market::DEMO_TOML).map_err(|e| refuse(e.to_string())),
+    let mut config = match &args.config {
+        None => Config::parse(market::DEMO_TOML).map_err(|e| refuse(e.to_string()))?,
         Some(path) => {
             let text =
                 std::fs::read_to_string(path).map_err(|e| refuse(format!("{}: {e}", path.display())))?;
-            Config::parse(&text).map_err(|e| refuse(format!("{}: {e}", path.display())))
+            Config::parse(&text).map_err(|e| refuse(format!("{}: {e}", path.display())))?
         }
+    };
+    // A file that was written for an engine says where that engine's journal is; a demo does not add to it unasked.
+    config.journal.on = args.journal.is_some();
+    if let Some(dir) = &args.journal {
+        config.journal.dir = dir.clone();
     }
+    Ok(config)
 }
 
 /// Runs the demo and writes its page and, if asked, its JSON. Returns the process's exit code.

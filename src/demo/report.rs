@@ -60,6 +60,15 @@ impl KillReport {
     }
 }
 
+/// What a run's journal holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JournalLine {
+    /// Records and bytes.
+    pub totals: journal::Totals,
+    /// Why it could not go on, if so.
+    pub fault: Option<journal::Fault>,
+}
+
 /// Figures of one run.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
@@ -105,6 +114,8 @@ pub struct Report {
     pub latency: Vec<HistSnapshot>,
     /// A trip, if one happened.
     pub kill: Option<KillReport>,
+    /// The journal, if there was one.
+    pub journal: Option<JournalLine>,
     /// How to clear the trip's latch.
     pub rearm: String,
     /// Hash over the order payloads.
@@ -181,6 +192,13 @@ impl Report {
             "latency_ns": latency,
             "kill": kill,
             "orders_hash": self.orders_hash,
+            "journal": self.journal.map(|j| json!({
+                "records": j.totals.records,
+                "cycles": j.totals.cycles,
+                "bytes": j.totals.bytes,
+                "files": j.totals.files,
+                "fault": j.fault.map(|f| f.name()),
+            })),
             "probe_ns": self.probe_ns,
             "hiccup": self.hiccup.map(|(max_ns, lost_ppm)| json!({"max_ns": max_ns, "lost_ppm": lost_ppm})),
             "without": self.without,
@@ -280,6 +298,13 @@ impl Report {
                 k.orders_after_word, k.orders_after_ack
             ));
             line(self.rearm.clone());
+        }
+        if let Some(j) = &self.journal {
+            let journal::Totals { records, bytes, files, .. } = j.totals;
+            line(format!("journal     {records} records, {bytes} bytes in {files} files"));
+            if let Some(fault) = j.fault {
+                line(format!("  it could not go on ({}): trading was off from there", fault.name()));
+            }
         }
         line(format!("orders hash {}", self.orders_hash));
         match (self.probe_ns, self.probe_spread_ns) {

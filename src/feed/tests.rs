@@ -473,7 +473,10 @@ impl Rig {
             wires.link(0),
             snapshots,
             Feed::new(made(), 0, SETTINGS),
-            vec![Outlet::new(producer, Interest::TOP_AND_TRADES)],
+            vec![Outlet::new(
+                crate::tape::RingOut::new(producer, 0, &crate::tape::Tape::off()),
+                Interest::TOP_AND_TRADES,
+            )],
             meters,
             Vec::new(),
             Clock::Virtual(time.clone()),

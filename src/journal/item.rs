@@ -8,15 +8,14 @@
 //! | 4 | `Word` | channel u8, value u64 |
 //! | 5 | `Stamp` | time u64 |
 //! | 6 | `Sent` | link u8, result u8 (0 = handed to the kernel), length u32, bytes |
-//! | 7 | `Unsent` | link u8, bytes u64 (all ones = the question failed) |
-//! | 8 | `Snapshot` | length u32, bytes: the snapshot in the engine's own form |
-//! | 9 | `NoSnapshot` | instrument u32 |
-//! | 10 | `Refused` | channel u8: a ring or queue took nothing more |
-//! | 11 | `Took` | ring u8, count u32: messages taken, the interleaving |
-//! | 12 | `Put` | ring u8, count u32, hash u64: messages published, and the running hash of all of that ring |
-//! | 13 | `Abort` | link u8: the agent ended the connection |
+//! | 7 | `Snapshot` | length u32, bytes: the snapshot in the engine's own form |
+//! | 8 | `NoSnapshot` | instrument u32 |
+//! | 9 | `Refused` | channel u8: a ring or queue took nothing more |
+//! | 10 | `Took` | ring u8, count u32: messages taken, the interleaving |
+//! | 11 | `Put` | ring u8, count u32, hash u64: messages published, and the running hash of all of that ring |
+//! | 12 | `Abort` | link u8: the agent ended the connection |
 //!
-//! `Up`, `Down`, `Frame`, `Word`, `Stamp`, `Unsent`, `Snapshot`, `NoSnapshot`, `Refused`, the count of `Took` and the
+//! `Up`, `Down`, `Frame`, `Word`, `Stamp`, `Snapshot`, `NoSnapshot`, `Refused`, the count of `Took` and the
 //! result of `Sent` are inputs; the bytes of `Sent`, `Put` and `Abort` are outputs, and replay compares them.
 
 /// Something that an agent met. See the table of this module.
@@ -35,8 +34,6 @@ pub enum Item<'a> {
     Stamp { ns: u64 },
     /// A message was offered to a connection; result 0 = taken.
     Sent { link: u8, result: u8, bytes: &'a [u8] },
-    /// Bytes of earlier messages that have not left the host.
-    Unsent { link: u8, bytes: u64 },
     /// A snapshot was handed over.
     Snapshot { bytes: &'a [u8] },
     /// A snapshot could not be had.
@@ -56,7 +53,7 @@ pub enum Item<'a> {
 #[non_exhaustive]
 pub enum ItemError {
     /// A code that this version does not know.
-    #[error("item code {code} at byte {at} of the cycle is none of 1..=13")]
+    #[error("item code {code} at byte {at} of the cycle is none of 1..=12")]
     Code {
         /// Offset in the body of the cycle.
         at: usize,
@@ -98,29 +95,25 @@ impl<'a> Item<'a> {
                 out.extend_from_slice(&[6, link, result]);
                 text(out, bytes);
             }
-            Item::Unsent { link, bytes } => {
-                out.extend_from_slice(&[7, link]);
-                out.extend_from_slice(&bytes.to_le_bytes());
-            }
             Item::Snapshot { bytes } => {
-                out.push(8);
+                out.push(7);
                 text(out, bytes);
             }
             Item::NoSnapshot { instrument } => {
-                out.push(9);
+                out.push(8);
                 out.extend_from_slice(&instrument.to_le_bytes());
             }
-            Item::Refused { channel } => out.extend_from_slice(&[10, channel]),
+            Item::Refused { channel } => out.extend_from_slice(&[9, channel]),
             Item::Took { ring, count } => {
-                out.extend_from_slice(&[11, ring]);
+                out.extend_from_slice(&[10, ring]);
                 out.extend_from_slice(&count.to_le_bytes());
             }
             Item::Put { ring, count, hash } => {
-                out.extend_from_slice(&[12, ring]);
+                out.extend_from_slice(&[11, ring]);
                 out.extend_from_slice(&count.to_le_bytes());
                 out.extend_from_slice(&hash.to_le_bytes());
             }
-            Item::Abort { link } => out.extend_from_slice(&[13, link]),
+            Item::Abort { link } => out.extend_from_slice(&[12, link]),
         }
         true
     }
@@ -132,7 +125,7 @@ impl<'a> Item<'a> {
             Item::Up { .. } | Item::Refused { .. } | Item::Abort { .. } => 2,
             Item::Down { .. } => 3,
             Item::Frame { bytes, .. } => 14 + bytes.len(),
-            Item::Word { .. } | Item::Unsent { .. } => 10,
+            Item::Word { .. } => 10,
             Item::Stamp { .. } => 9,
             Item::Sent { bytes, .. } => 7 + bytes.len(),
             Item::Snapshot { bytes } => 5 + bytes.len(),
@@ -157,13 +150,12 @@ impl<'a> Item<'a> {
             4 => r.word(),
             5 => r.u64().map(|ns| Item::Stamp { ns }),
             6 => r.sent(),
-            7 => r.unsent(),
-            8 => r.text().map(|bytes| Item::Snapshot { bytes }),
-            9 => r.u32().map(|instrument| Item::NoSnapshot { instrument }),
-            10 => r.u8().map(|channel| Item::Refused { channel }),
-            11 => r.took(),
-            12 => r.put(),
-            13 => r.u8().map(|link| Item::Abort { link }),
+            7 => r.text().map(|bytes| Item::Snapshot { bytes }),
+            8 => r.u32().map(|instrument| Item::NoSnapshot { instrument }),
+            9 => r.u8().map(|channel| Item::Refused { channel }),
+            10 => r.took(),
+            11 => r.put(),
+            12 => r.u8().map(|link| Item::Abort { link }),
             code => return Err(ItemError::Code { at: *at, code }),
         };
         let item = item.ok_or(short)?;
@@ -180,7 +172,6 @@ impl<'a> Item<'a> {
             Item::Word { .. } => "word",
             Item::Stamp { .. } => "stamp",
             Item::Sent { .. } => "sent",
-            Item::Unsent { .. } => "unsent",
             Item::Snapshot { .. } => "snapshot",
             Item::NoSnapshot { .. } => "no_snapshot",
             Item::Refused { .. } => "refused",
@@ -243,10 +234,6 @@ impl<'a> Reader<'a> {
         Some(Item::Sent { link: self.u8()?, result: self.u8()?, bytes: self.text()? })
     }
 
-    fn unsent(&mut self) -> Option<Item<'a>> {
-        Some(Item::Unsent { link: self.u8()?, bytes: self.u64()? })
-    }
-
     fn took(&mut self) -> Option<Item<'a>> {
         Some(Item::Took { ring: self.u8()?, count: self.u32()? })
     }
@@ -260,14 +247,13 @@ impl<'a> Reader<'a> {
 mod tests {
     use super::*;
 
-    pub(crate) const ONE_OF_EACH: [Item<'static>; 13] = [
+    pub(crate) const ONE_OF_EACH: [Item<'static>; 12] = [
         Item::Up { link: 1 },
         Item::Down { link: 2, reason: 3 },
         Item::Frame { link: 0, ts_ns: 77, bytes: b"{\"u\":1}" },
         Item::Word { channel: 4, value: u64::MAX },
         Item::Stamp { ns: 5 },
         Item::Sent { link: 1, result: 0, bytes: b"order" },
-        Item::Unsent { link: 1, bytes: 9 },
         Item::Snapshot { bytes: &[1, 2, 3] },
         Item::NoSnapshot { instrument: 8 },
         Item::Refused { channel: 3 },
@@ -296,7 +282,7 @@ mod tests {
     #[test]
     fn an_unknown_code_is_named() {
         let mut at = 1;
-        assert_eq!(Item::decode(&[1, 14, 0], &mut at), Err(ItemError::Code { at: 1, code: 14 }));
+        assert_eq!(Item::decode(&[1, 13, 0], &mut at), Err(ItemError::Code { at: 1, code: 13 }));
     }
 
     #[test]

@@ -85,6 +85,11 @@ impl Script {
         may
     }
 
+    /// Whether [`Script::may_take`] would say so.
+    pub fn is_due(&self, ring: u8) -> bool {
+        self.allowed[ring as usize % RINGS_MAX] > 0
+    }
+
     /// The agent published a message.
     pub fn put(&mut self, ring: u8, words: &[u64; 7]) {
         self.puts.add(ring, words);

@@ -30,6 +30,8 @@ pub enum Halt {
     Emergency = 11,
     /// Orders of before the reduce mode are being withdrawn.
     Withdrawing = 12,
+    /// The journal cannot go on: no record, no new risk. Stays until a restart.
+    Journal = 13,
 }
 
 impl Halt {
@@ -49,11 +51,12 @@ impl Halt {
             Halt::Pause => "pause",
             Halt::Emergency => "emergency",
             Halt::Withdrawing => "withdrawing",
+            Halt::Journal => "journal",
         }
     }
 
     /// All of them, in the order of their codes.
-    pub const ALL: [Halt; 13] = [
+    pub const ALL: [Halt; 14] = [
         Halt::None,
         Halt::Killed,
         Halt::Quiesce,
@@ -67,6 +70,7 @@ impl Halt {
         Halt::Pause,
         Halt::Emergency,
         Halt::Withdrawing,
+        Halt::Journal,
     ];
 
     /// From its code; what is no code reads as a conflict, which nobody takes for trading.

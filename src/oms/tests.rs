@@ -137,7 +137,13 @@ impl Bench {
     }
 
     fn inputs(&self) -> OmsInputs {
-        OmsInputs { now: self.now, killed: self.killed, mode: self.mode, updates_lost: self.updates_lost }
+        OmsInputs {
+            now: self.now,
+            killed: self.killed,
+            mode: self.mode,
+            updates_lost: self.updates_lost,
+            unrecorded: false,
+        }
     }
 
     /// Lets time pass in steps of a ms.

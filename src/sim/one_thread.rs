@@ -21,6 +21,7 @@ use crate::controls::{Controls, StopState};
 use crate::engine::{EngineError, EngineParts, MARKET_LINK, ORDER_LINK, STANDBY_LINK, assemble};
 use crate::meters::{self, BeatSink, Meters};
 use crate::settings::engine_settings;
+use crate::tape::{self, TapeSink, Tapes};
 
 /// Longest stride of virtual time, ns: timers are looked at this often.
 const STRIDE_NS: u64 = 1_000_000;
@@ -87,6 +88,8 @@ pub struct SimOutcome {
     pub book_state: wire::BookState,
     /// The kill switch at the end.
     pub kill: ControlSnapshot,
+    /// What the journal holds, and the fault that ended it; `None` = there was none.
+    pub journal: Option<(journal::Totals, Option<journal::Fault>)>,
 }
 
 /// Someone between the venue's REST answers and the engine: status and body in, status and body out.
@@ -101,7 +104,7 @@ pub struct OneThread {
     snapshots: MemSnapshots,
     parser: BinanceFeed,
     targets: [String; 3],
-    invoker: Invoker<'static, BeatSink>,
+    invoker: Invoker<'static, (BeatSink, TapeSink)>,
     segment: StatsSegment,
     reader: StatsReader,
     controls: Controls,
@@ -117,6 +120,8 @@ pub struct OneThread {
     held_requests: u64,
     killed_stop: bool,
     assets: Vec<String>,
+    journal: Option<(journal::Drain, journal::Notes)>,
+    journal_hangs: bool,
 }
 
 impl OneThread {
@@ -132,6 +137,8 @@ impl OneThread {
         let symbol = setup.config.instrument.symbol.as_str();
         let target = exchange_info_target(&[symbol]);
         let mut body = http_now(&mut venue, &target, setup.start, &mut out)?;
+        // Parsing writes into the body.
+        let listing = body.clone();
         let info = parse_exchange_info_full(&mut body, VenueId(0), &[symbol], InstrumentId(0))?;
         let instruments = info.instruments;
         let Some(first) = instruments.first() else {
@@ -148,6 +155,23 @@ impl OneThread {
         let controls = Controls::default();
         let killer = KillAgent::new(setup.kill, Vec::new(), Vec::new());
         let parser = BinanceFeed::new(instruments.clone()).with_snapshot_levels(settings.snapshot_levels);
+        let stage = Clock::live();
+        let (tapes, journal) = if setup.config.journal.on {
+            let session = tape::Session {
+                config: &setup.config,
+                listing: &listing,
+                instance: "sim",
+                streams: [0; 4],
+                armed_epoch: killer.view().epoch(),
+                hashes: (meters::build_hash(), meters::fnv(format!("{:?}", setup.config).as_bytes())),
+                now: stage.now(),
+            };
+            let taping = tape::begin(&session)
+                .map_err(|e| EngineError::Start { what: "journal", why: e.to_string() })?;
+            (taping.tapes, Some((taping.drain, taping.notes)))
+        } else {
+            (Tapes::off(), None)
+        };
         let parts = EngineParts {
             market: wires.link(MARKET_LINK),
             primary: wires.link(ORDER_LINK),
@@ -162,8 +186,9 @@ impl OneThread {
             ack: killer.sender("gateway")?,
             handles: Handles::default(),
             controls: controls.clone(),
-            stage: Clock::live(),
+            stage,
             stage_is_cycle_clock: false,
+            tapes: tapes.clone(),
         };
         let built = assemble(&settings, instruments, parts)?;
         let targets = [parser.stream_target(), built.order_target.clone(), built.order_target.clone()];
@@ -172,9 +197,10 @@ impl OneThread {
         let commander = killer.duty().switch().commander();
         let rearm = killer.rearm_desk();
         let last = built.last.clone();
-        let mut sink = BeatSink::default();
+        let (mut sink, mut tape_sink) = (BeatSink::default(), TapeSink::default());
         for name in ["kill", "feed", "strategy", "oms", "gateway"] {
             sink.add(&mut sinks, name);
+            tape_sink.add(tape::agent_index(name).map_or_else(tape::Tape::off, |i| tapes.of(i)));
         }
         let agents: Vec<Box<dyn Agent>> = vec![
             Box::new(killer),
@@ -183,7 +209,7 @@ impl OneThread {
             Box::new(built.oms),
             Box::new(built.gateway),
         ];
-        let mut invoker = Invoker::new(agents, Clock::Virtual(clock.clone()), sink);
+        let mut invoker = Invoker::new(agents, Clock::Virtual(clock.clone()), (sink, tape_sink));
         invoker.start();
         Ok(OneThread {
             rest_tamper: None,
@@ -209,6 +235,8 @@ impl OneThread {
             held_requests: 0,
             killed_stop: false,
             assets: built.assets,
+            journal,
+            journal_hangs: false,
         })
     }
 
@@ -240,6 +268,23 @@ impl OneThread {
     /// Mode and progress words.
     pub fn controls(&self) -> &Controls {
         &self.controls
+    }
+
+    /// Notes a command, or a word about the engine, in the journal, if there is one.
+    pub fn note(&self, text: &str) {
+        if let Some((_, notes)) = &self.journal {
+            notes.say(self.clock.now().0, text);
+        }
+    }
+
+    /// Why the journal cannot go on, if so: the gate is shut then.
+    pub fn journal_fault(&self) -> Option<journal::Fault> {
+        self.journal.as_ref().and_then(|(drain, _)| drain.health().fault())
+    }
+
+    /// For drills: the disk side of the journal stops working, as a hung disk would. Its ring fills up.
+    pub fn hang_journal(&mut self) {
+        self.journal_hangs = true;
     }
 
     /// Asks for a stop as an operator would: the kill agent sees it in its next cycle.
@@ -292,6 +337,9 @@ impl OneThread {
             if !busy && work == 0 {
                 break;
             }
+        }
+        if let Some((drain, _)) = self.journal.as_mut().filter(|_| !self.journal_hangs) {
+            drain.poll(now.0);
         }
         let fate = self.fate(now);
         let due = [self.venue.next_at(), self.wires.next_at()].into_iter().flatten().min();
@@ -358,6 +406,9 @@ impl OneThread {
     /// Closes the agents and collects what is left.
     pub fn finish(mut self, fate: Fate) -> SimOutcome {
         self.invoker.close();
+        if let Some((drain, _)) = &mut self.journal {
+            drain.close(self.clock.now().0);
+        }
         let stats = self.segment.snapshot();
         let gauge = |name: &str| stats.gauges.iter().find(|g| g.0 == name).map_or(0, |g| g.1) as u64;
         let orders_hash = [gauge("gateway.hash_a"), gauge("gateway.hash_b")];
@@ -377,6 +428,7 @@ impl OneThread {
             venue_fills: self.venue.fills(),
             book_state: wire::BookState::from_u8(gauge("feed.book_state") as u8),
             kill: self.kill_reader.snapshot(),
+            journal: self.journal.as_ref().map(|(drain, _)| (drain.totals(), drain.health().fault())),
             stats,
         }
     }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::control::Control;
 use crate::error::ConfigError;
+use crate::journal::Journal;
 use crate::layers::Layered;
 use crate::lines::Checker;
 use crate::machine::{Engine, Net, RingSizes, Runtime, ThreadTable};
@@ -31,6 +32,8 @@ pub struct Config {
     pub kill: Kill,
     /// Who may steer a running engine.
     pub control: Control,
+    /// What is recorded.
+    pub journal: Journal,
     /// Connections.
     pub net: Net,
     /// Market data.
@@ -73,6 +76,7 @@ impl Config {
         self.risk.check(c);
         self.kill.check(c);
         self.control.check(c);
+        self.journal.check(c);
         self.net.check(c);
         self.feed.check(c);
         self.runtime.check(c);

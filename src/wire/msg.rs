@@ -280,11 +280,13 @@ pub enum NotSent {
     Socket = 7,
     /// A control word or heartbeat that must be fresh was not.
     Unsafe = 8,
+    /// The journal cannot take the order's record.
+    Journal = 9,
 }
 
 impl NotSent {
     /// All reasons, in code order.
-    pub const ALL: [NotSent; 8] = [
+    pub const ALL: [NotSent; 9] = [
         NotSent::Killed,
         NotSent::NoSession,
         NotSent::Aged,
@@ -293,6 +295,7 @@ impl NotSent {
         NotSent::Encode,
         NotSent::Socket,
         NotSent::Unsafe,
+        NotSent::Journal,
     ];
 
     /// The reason with this code.
@@ -312,6 +315,7 @@ impl NotSent {
             NotSent::Encode => "encode",
             NotSent::Socket => "socket",
             NotSent::Unsafe => "unsafe",
+            NotSent::Journal => "journal",
         }
     }
 }

@@ -344,7 +344,7 @@ impl Rig {
         let Rig { plan, scratch, venue, live, scene, began, .. } = self;
         let stop = live.controls.stop();
         let assets = live.assets.clone();
-        let Ended { oms, stats, kill, panics } = live.stop();
+        let Ended { oms, stats, kill, panics, .. } = live.stop();
         let venue: BinanceSim = venue.stop().expect("a clean end of the venue");
         let counter = |name: &str| figures::counter(&stats, name);
         let mut wrong = panics;

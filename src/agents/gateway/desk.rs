@@ -1,10 +1,10 @@
 //! What the gateway knows of the orders it sent, and how the venue's answers become reports.
 
-use rings::Producer;
 use venue::{ClientOrderId, Fill, HalfDone, OpenOrder, OrderEvent};
 use wire::{InstrumentId, Kind, Msg, NotSent, Qty, Slot, Ts, flag};
 
 use super::stop::StopSequence;
+use crate::tape::RingOut;
 
 /// What the gateway counted. One writer; copied to the statistics segment on the slow beat.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,7 +59,7 @@ pub struct SentOrder {
 /// Table of sent orders and the way to the oms.
 pub struct Desk {
     sent: Box<[SentOrder]>,
-    reports: Producer,
+    reports: RingOut,
     source: u16,
     /// What has been counted.
     pub counts: GatewayCounts,
@@ -83,7 +83,7 @@ const REPORTS_PER_MESSAGE: usize = 64;
 
 impl Desk {
     /// A desk for `slots` orders. The venue may still take an order `order_late_max_ns` after its stamp.
-    pub fn new(slots: usize, reports: Producer, source: u16, order_late_max_ns: u64) -> Desk {
+    pub fn new(slots: usize, reports: RingOut, source: u16, order_late_max_ns: u64) -> Desk {
         Desk {
             sent: vec![SentOrder::default(); slots].into_boxed_slice(),
             reports,
@@ -100,7 +100,7 @@ impl Desk {
     /// Whether the report ring can take whatever one more message may bring.
     #[inline]
     pub fn has_room(&mut self) -> bool {
-        self.reports.free() >= 2 * REPORTS_PER_MESSAGE
+        self.reports.has_room(2 * REPORTS_PER_MESSAGE)
     }
 
     /// The order in a slot, as sent.

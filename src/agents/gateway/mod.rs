@@ -19,7 +19,6 @@ pub use stop::{Ask, Outcome, StopSequence};
 use agent::{Agent, Clock, Cycle, RingId};
 use kill::{KillView, SenderAck};
 use net::{Link, LinkEvent};
-use rings::{Consumer, Producer};
 use venue::{OrderSession, QueryKind};
 use wire::{InstrumentId, Ts};
 
@@ -27,6 +26,7 @@ use crate::agents::killer::Handles;
 use crate::controls::{ControlWord, Controls, GatewayHeard, Mode, StopState};
 use crate::meters::GatewayMeters;
 use crate::order_hash::OrderHash;
+use crate::tape::{RingIn, RingOut, Tape, Word, channel};
 
 /// How long the account stream may stay out. A connection without it is of no use, and asking twice on one
 /// connection tells nothing: what was granted once is refused. So it is replaced.
@@ -39,9 +39,9 @@ pub struct GatewayParts<L, O> {
     /// Account stream and cancels when the first is gone.
     pub standby: (L, O),
     /// Orders from the oms.
-    pub orders: Consumer,
+    pub orders: RingIn,
     /// Reports to the oms.
-    pub reports: Producer,
+    pub reports: RingOut,
     /// The kill epoch.
     pub kill: KillView,
     /// Where this sender acknowledges it.
@@ -54,6 +54,8 @@ pub struct GatewayParts<L, O> {
     pub meters: GatewayMeters,
     /// Clock of the stage stamps (statistics only).
     pub stage: Clock,
+    /// Its end of the journal.
+    pub tape: Tape,
     /// Instruments traded, for cancel-all and listing.
     pub instruments: Vec<InstrumentId>,
     /// Order slots of the oms.
@@ -80,6 +82,27 @@ pub struct GatewaySettings {
     pub order_late_max_ns: u64,
 }
 
+/// Words of others, as this gateway is to see them.
+struct Heard {
+    epoch: Word,
+    control: Word,
+    may_send: Word,
+    journal: Word,
+    orders_empty: Word,
+}
+
+impl Heard {
+    fn new(tape: &Tape) -> Heard {
+        Heard {
+            epoch: Word::new(tape, channel::KILL),
+            control: Word::new(tape, channel::CONTROL),
+            may_send: Word::new(tape, channel::MAY_SEND),
+            journal: Word::new(tape, channel::JOURNAL),
+            orders_empty: Word::new(tape, channel::ORDERS_EMPTY),
+        }
+    }
+}
+
 struct Conn<L, O> {
     link: L,
     codec: O,
@@ -96,7 +119,9 @@ pub struct Gateway<L, O> {
     primary: Conn<L, O>,
     standby: Conn<L, O>,
     desk: Desk,
-    orders: Consumer,
+    orders: RingIn,
+    tape: Tape,
+    heard: Heard,
     kill: KillView,
     ack: SenderAck,
     handles: Handles,
@@ -147,6 +172,8 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
             orders: parts.orders,
             armed_epoch: parts.kill.epoch(),
             stopped_epoch: 0,
+            heard: Heard::new(&parts.tape),
+            tape: parts.tape,
             kill: parts.kill,
             ack: parts.ack,
             handles: parts.handles,
@@ -174,12 +201,18 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
         &self.desk.counts
     }
 
+    /// The clock again, where the time decides or leaves with a message.
+    #[inline]
+    fn stamp(&self, cycle: &Cycle<'_>) -> Ts {
+        Ts(self.tape.stamp(|| cycle.stamp().0))
+    }
+
     // ---- start and stop ----------------------------------------------------------------------------------
 
     /// The kill epoch moved: no order is in flight inside this function, so the acknowledgement is true.
     #[cold]
     fn on_trip(&mut self, epoch: u64, cycle: &Cycle<'_>) {
-        let now = cycle.stamp();
+        let now = self.stamp(cycle);
         self.stopped_epoch = epoch;
         let stopped_before = std::mem::replace(&mut self.desk.tripped, true);
         self.trading = false;
@@ -210,7 +243,7 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
             // It was cut off while it hung, and wakes up only now.
             self.on_trip(tripped, cycle);
         }
-        let now = cycle.stamp();
+        let now = self.stamp(cycle);
         self.armed_epoch = epoch;
         self.desk.tripped = false;
         self.trading = false;
@@ -273,7 +306,11 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
         let use_primary = self.primary.ready && !self.primary.poisoned;
         let connected = use_primary || (self.standby.ready && !self.standby.poisoned);
         let Some(stop) = &mut self.desk.stop else { return };
+        let before = stop.clone();
         let ask = if connected { stop.next(now) } else { stop.expire(now) };
+        if *stop != before {
+            self.tape.mark(); // time alone may have moved it
+        }
         if let Some(ask) = ask {
             let conn = if use_primary { &mut self.primary } else { &mut self.standby };
             let out = &mut self.out;
@@ -440,7 +477,7 @@ impl<L: Link, O: OrderSession> Agent for Gateway<L, O> {
     }
 
     fn do_work(&mut self, cycle: &mut Cycle<'_>) -> usize {
-        let epoch = self.kill.epoch();
+        let epoch = self.heard.epoch.see(self.kill.epoch());
         if epoch != self.armed_epoch && epoch != self.stopped_epoch {
             if kill::is_tripped(epoch) {
                 self.on_trip(epoch, cycle);
@@ -448,11 +485,14 @@ impl<L: Link, O: OrderSession> Agent for Gateway<L, O> {
                 self.on_rearm(epoch, cycle);
             }
         }
-        let word = self.controls.word();
+        let word = ControlWord(self.heard.control.see(self.controls.word().0));
         if word != self.word {
             self.on_word(word, cycle.now());
         }
-        if !self.quiescing && word.mode() == Mode::Quiesce && self.orders.is_empty() {
+        if !self.quiescing
+            && word.mode() == Mode::Quiesce
+            && self.heard.orders_empty.see(self.orders.is_empty() as u64) != 0
+        {
             self.on_quiesce(cycle.now());
         }
         // Orders first: what the sockets bring can wait the microseconds that an order must not.

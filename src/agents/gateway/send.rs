@@ -55,9 +55,9 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
                         self.refuse_order(&msg, &tail, NotSent::Unsent, cycle.now());
                     }
                 }
-                Some(Kind::SendCancel) => self.send_cancel(&msg, cycle.stamp()),
-                Some(Kind::SendCancelAll) => self.send_cancel_all(&msg, cycle.stamp()),
-                Some(Kind::SendQuery | Kind::SendTrades) => self.send_query(&msg, cycle.stamp()),
+                Some(Kind::SendCancel) => self.send_cancel(&msg, self.stamp(cycle)),
+                Some(Kind::SendCancelAll) => self.send_cancel_all(&msg, self.stamp(cycle)),
+                Some(Kind::SendQuery | Kind::SendTrades) => self.send_query(&msg, self.stamp(cycle)),
                 _ => self.desk.counts.refused += 1,
             }
             self.orders.release();
@@ -81,7 +81,7 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
     /// Sends a new order unless something forbids it; `true` when bytes were handed to the kernel.
     fn send_order(&mut self, msg: &Msg, tail: &Msg, cycle: &Cycle<'_>) -> bool {
         let slot = slot_of(msg);
-        let now = cycle.stamp();
+        let now = self.stamp(cycle);
         if let Err(why) = self.may_send(msg, now) {
             self.refuse_order(msg, tail, why, now);
             return false;
@@ -228,11 +228,19 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
 
     #[inline]
     fn may_send(&mut self, msg: &Msg, now: Ts) -> Result<(), NotSent> {
-        match self.kill.check(now, self.armed_epoch, self.settings.kill_beat_max_ns) {
-            Err(_) if self.desk.tripped => return Err(NotSent::Killed),
-            Err(Shut::Epoch { .. }) => return Err(NotSent::Killed),
-            Err(Shut::KillBeat { .. }) => return Err(NotSent::Unsafe),
-            Ok(()) => {}
+        let live = match self.kill.check(now, self.armed_epoch, self.settings.kill_beat_max_ns) {
+            Ok(()) => 0,
+            Err(Shut::Epoch { .. }) => NotSent::Killed as u64,
+            Err(Shut::KillBeat { .. }) => NotSent::Unsafe as u64,
+        };
+        let shut = self.heard.may_send.see(live);
+        if shut != 0 {
+            let beat = shut == NotSent::Unsafe as u64 && !self.desk.tripped;
+            return Err(if beat { NotSent::Unsafe } else { NotSent::Killed });
+        }
+        // No record, no new risk: room for this order's is all that the order waits for.
+        if self.heard.journal.see(self.tape.ready() as u64) != 0 {
+            return Err(NotSent::Journal);
         }
         if !self.trading || !self.word.mode().takes_orders() {
             return Err(NotSent::NoSession);

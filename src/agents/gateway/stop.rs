@@ -50,7 +50,7 @@ enum Phase {
 }
 
 /// One run of the stop.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StopSequence {
     phase: Phase,
     instruments: usize,

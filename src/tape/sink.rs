@@ -1,0 +1,49 @@
+//! Where the cycles of one thread begin and end on its agents' tapes.
+
+use agent::{CycleSink, RingId};
+use journal::Tape;
+use wire::Ts;
+
+/// Tapes of a thread's agents, in stepping order. Put beside the thread's other sink.
+#[derive(Default)]
+pub struct TapeSink {
+    tapes: Vec<Tape>,
+}
+
+impl TapeSink {
+    /// Adds the next agent of the thread; an agent without a tape has one that is off.
+    pub fn add(&mut self, tape: Tape) {
+        self.tapes.push(tape);
+    }
+}
+
+impl CycleSink for TapeSink {
+    #[inline]
+    fn begin(&mut self, agent: usize, cycle: u64, now: Ts) {
+        if let Some(tape) = self.tapes.get(agent) {
+            tape.begin(cycle, now.0);
+        }
+    }
+
+    fn closing(&mut self, agent: usize, cycle: u64, now: Ts) {
+        if let Some(tape) = self.tapes.get(agent) {
+            tape.begin_closing(cycle, now.0);
+        }
+    }
+
+    #[inline]
+    fn end(&mut self, agent: usize) {
+        if let Some(tape) = self.tapes.get(agent) {
+            tape.end();
+        }
+    }
+
+    #[inline]
+    fn record(&mut self, agent: usize, _cycle: u64, ring: RingId, count: u32) {
+        if let Some(tape) = self.tapes.get(agent) {
+            tape.took(ring.0 as u8, count);
+        }
+    }
+
+    fn beat(&mut self, _: usize, _: Ts, _: u64, _: usize, _: u64) {}
+}
