@@ -20,7 +20,7 @@ use rings::SegmentError;
 use risk::{Gate, LimitError, Limits};
 use stats::StatsError;
 use stats::boards::Boards;
-use strategies::quoter::{ParamError, Quoter, QuoterSpec};
+use strategies::{Chosen, SpecError, StrategySpec};
 use venue::OrderSession;
 use venue_binance::{
     BinanceDepthSequence, BinanceFeed, BinanceOrders, Credentials, CredentialsError, InstrumentError,
@@ -62,7 +62,7 @@ pub enum EngineError {
     Limit(#[from] LimitError),
     /// A strategy parameter breaks its rule.
     #[error("strategy: {0}")]
-    Strategy(#[from] ParamError),
+    Strategy(#[from] SpecError),
     /// exchangeInfo could not be read.
     #[error("instruments: {0}")]
     Instrument(#[from] InstrumentError),
@@ -113,8 +113,8 @@ pub struct EngineSettings {
     pub symbol: String,
     /// Limits of the gate.
     pub limits: Limits,
-    /// Parameters of the quoter.
-    pub quoter: QuoterSpec,
+    /// The strategy and its parameters.
+    pub strategy: StrategySpec,
     /// Time to live of its intents, µs.
     pub intent_ttl_us: u32,
     /// Settings of the gateway.
@@ -172,7 +172,7 @@ pub struct Agents<L, S> {
     /// Market data.
     pub feed: FeedAgent<TapedLink<L>, TapedSnapshots<S>, BinanceFeed, BinanceDepthSequence>,
     /// Strategy.
-    pub strategy: StrategyAgent<Quoter>,
+    pub strategy: StrategyAgent<Chosen>,
     /// Order management.
     pub oms: OmsAgent,
     /// Order entry.
@@ -213,7 +213,7 @@ pub fn assemble<L: Link, S: SnapshotSource>(
         .collect::<Result<Vec<_>, EngineError>>()?;
     let first =
         instruments.first().ok_or(EngineError::Start { what: "instruments", why: "none listed".into() })?;
-    let quoter = Quoter::new(settings.quoter, first.clone())?;
+    let chosen = Chosen::new(settings.strategy, first.clone())?;
 
     let feed = FeedAgent::new(
         TapedLink::new(parts.market, MARKET_LINK, &feed_tape),
@@ -229,7 +229,7 @@ pub fn assemble<L: Link, S: SnapshotSource>(
         parts.stage_is_cycle_clock,
     );
     let strategy = StrategyAgent::new(
-        quoter,
+        chosen,
         1,
         settings.intent_ttl_us,
         StrategyPorts {

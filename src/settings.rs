@@ -1,8 +1,10 @@
 //! From the configuration file's units to the instrument's integers: decimals meet scales here and nowhere else.
 
 use risk::{Limits, LimitsSpec};
+use strategies::StrategySpec;
+use strategies::maker::{MakerSpec, Model};
 use strategies::quoter::QuoterSpec;
-use topology::{Config, Decimal, mantissa};
+use topology::{Config, Decimal, MakerModel, StrategyKind, mantissa};
 use venue_binance::{Credentials, RECV_WINDOW_MS, RateLimit, RateLimitKind};
 use wire::Instrument;
 
@@ -44,7 +46,7 @@ pub fn engine_settings(
     rate_limits: &[RateLimit],
     credentials: Credentials,
 ) -> Result<EngineSettings, EngineError> {
-    let (q, r) = (&config.strategy.quoter, &config.risk);
+    let r = &config.risk;
     let qty = |key, value| at(key, value, instrument.qty_decimals);
     let limits = Limits::new(LimitsSpec {
         order_qty_max: qty("risk.order_qty_max", r.order_qty_max)?,
@@ -59,15 +61,6 @@ pub fn engine_settings(
         data_age_max_us: r.market_stale_ms as i64 * 1_000,
         intent_age_max_us: r.intent_age_us_max as i64,
     })?;
-    let quoter = QuoterSpec {
-        size: qty("strategy.quoter.size", q.size)?,
-        half_spread_ticks: q.half_spread_ticks as i64,
-        skew_ticks: q.skew_ticks as i64,
-        requote_ticks: q.requote_ticks as i64,
-        position_max: qty("strategy.quoter.position_max", q.position_max)?,
-        order_life_min_us: q.order_life_min_us as i64,
-        in_flight_max: q.in_flight_max as i64,
-    };
     let (budget, interval_s) = rate_limits
         .iter()
         .filter(|l| l.kind == RateLimitKind::Orders && l.interval_s <= 60)
@@ -86,7 +79,7 @@ pub fn engine_settings(
     Ok(EngineSettings {
         symbol: config.instrument.symbol.clone(),
         limits,
-        quoter,
+        strategy: strategy(config, instrument)?,
         intent_ttl_us: r.intent_age_us_max,
         gateway,
         slots: SLOTS,
@@ -105,4 +98,62 @@ pub fn engine_settings(
         ],
         credentials,
     })
+}
+
+/// The strategy that the configuration names, at the instrument's scales.
+///
+/// # Errors
+/// A decimal that the instrument's scale cannot hold: names the key.
+pub fn strategy(config: &Config, instrument: &Instrument) -> Result<StrategySpec, EngineError> {
+    let qty = |key, value| at(key, value, instrument.qty_decimals);
+    let us = |ms: u32| ms as i64 * 1_000;
+    Ok(match config.strategy.kind {
+        StrategyKind::Quoter => {
+            let q = &config.strategy.quoter;
+            StrategySpec::Quoter(QuoterSpec {
+                size: qty("strategy.quoter.size", q.size)?,
+                half_spread_ticks: q.half_spread_ticks as i64,
+                skew_ticks: q.skew_ticks as i64,
+                requote_ticks: q.requote_ticks as i64,
+                position_max: qty("strategy.quoter.position_max", q.position_max)?,
+                order_life_min_us: q.order_life_min_us as i64,
+                in_flight_max: q.in_flight_max as i64,
+            })
+        }
+        StrategyKind::Maker => {
+            let m = &config.strategy.maker;
+            let horizon_s = m.horizon_ms as f64 / 1e3;
+            StrategySpec::Maker(MakerSpec {
+                model: match m.model {
+                    MakerModel::As => Model::AvellanedaStoikov { horizon_s },
+                    MakerModel::Glft => Model::Glft,
+                },
+                gamma: real("strategy.maker.gamma", m.gamma)?,
+                size: qty("strategy.maker.size", m.size)?,
+                levels: m.levels as i64,
+                step_min_ticks: m.step_min_ticks as i64,
+                step_us: us(m.step_ms),
+                spread_min_ticks: m.spread_min_ticks as i64,
+                spread_max_ticks: m.spread_max_ticks as i64,
+                maker_fee_ppm: m.maker_fee_ppm as i64,
+                requote_ticks: m.requote_ticks as i64,
+                position_max: qty("strategy.maker.position_max", m.position_max)?,
+                order_life_min_us: m.order_life_min_us as i64,
+                orders_per_s: m.orders_per_s as i64,
+                in_flight_max: m.in_flight_max as i64,
+                sigma_half_life_us: us(m.sigma_half_life_ms),
+                sigma_sample_us: us(m.sigma_sample_ms),
+                sigma_min: real("strategy.maker.sigma_min_ticks", m.sigma_min_ticks)?,
+                sigma_max: real("strategy.maker.sigma_max_ticks", m.sigma_max_ticks)?,
+                arrivals_per_s: real("strategy.maker.arrivals_per_s", m.arrivals_per_s)?,
+                arrivals_decay: real("strategy.maker.arrivals_decay", m.arrivals_decay)?,
+                arrivals_half_life_us: (m.arrivals_half_life_ms > 0).then(|| us(m.arrivals_half_life_ms)),
+            })
+        }
+    })
+}
+
+/// A model's parameter, which is a float from here on.
+fn real(key: &'static str, value: Decimal) -> Result<f64, EngineError> {
+    f64::try_from(value).map_err(|e| EngineError::Start { what: key, why: format!("{value}: {e}") })
 }

@@ -24,6 +24,7 @@ const ARROWS: &[(&str, &str, &[&str], &[&str])] = &[
     ("corelane-net", "src/net", &[], &["io-uring", "libc", "rtrb", "rustls", "sha1", "thiserror"]),
     ("corelane-book", "src/book", &["wire"], &["thiserror"]),
     ("corelane-orders", "src/orders", &["wire"], &["thiserror"]),
+    ("corelane-quant", "src/quant", &["wire"], &["thiserror"]),
     ("corelane-kill", "src/kill", &["rings", "wire"], &["libc", "thiserror"]),
     ("corelane-risk", "src/risk", &["wire", "orders", "book"], &["thiserror"]),
     ("corelane-venue", "src/venue", &["wire"], &["thiserror"]),
@@ -35,7 +36,7 @@ const ARROWS: &[(&str, &str, &[&str], &[&str])] = &[
         &["venue", "exchange", "wire"],
         &["flate2", "hmac", "rust_decimal", "sha2", "simd-json", "thiserror", "zeroize"],
     ),
-    ("corelane-strategies", "src/strategies", &["strategy", "wire", "book"], &["thiserror"]),
+    ("corelane-strategies", "src/strategies", &["strategy", "wire", "book", "quant"], &["thiserror"]),
     // A research program: it may use the root's library, which operators' programs never do.
     (
         "corelane-simvenue",

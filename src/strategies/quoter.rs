@@ -15,7 +15,6 @@
 //! All arithmetic is on integers; the same events give the same intents.
 
 mod params;
-mod quote;
 #[cfg(test)]
 mod tests;
 
@@ -23,9 +22,10 @@ use book::{Top, microprice};
 use strategy::{Intents, NewIntent, Strategy};
 use wire::{BookState, Instrument, Kind, Msg, OrderId, OrderState, OrderType, Px, Qty, Side, Ts};
 
-pub use params::{ParamError, QuoterParams, QuoterSpec};
-use quote::Quote;
-pub use quote::QuoteState;
+use crate::ParamError;
+use crate::quote::Quote;
+pub use crate::quote::QuoteState;
+pub use params::{QuoterParams, QuoterSpec};
 
 /// The strategy. See the module.
 ///

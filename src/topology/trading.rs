@@ -7,13 +7,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::exact;
 use crate::lines::Checker;
+use crate::maker::Maker;
 
-/// Section `strategy`: one table a strategy.
+/// Which strategy runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StrategyKind {
+    /// Two-sided quotes around the middle.
+    #[default]
+    Quoter,
+    /// Ladders by a model of inventory risk.
+    Maker,
+}
+
+/// Section `strategy`: which one runs, and one table a strategy.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Strategy {
+    /// The one that runs.
+    pub kind: StrategyKind,
     /// Two-sided quotes around the middle.
     pub quoter: Quoter,
+    /// Ladders by a model of inventory risk.
+    pub maker: Maker,
 }
 
 /// Section `strategy.quoter`.
@@ -53,9 +69,18 @@ impl Default for Quoter {
 }
 
 impl Quoter {
-    fn check(&self, risk: &Risk, c: &mut Checker<'_>) {
+    fn check(&self, c: &mut Checker<'_>) {
         c.range("strategy.quoter.half_spread_ticks", self.half_spread_ticks, 0, 1_000_000);
         c.positive("strategy.quoter.size", self.size);
+        c.range("strategy.quoter.skew_ticks", self.skew_ticks, 0, 1_000_000);
+        c.range("strategy.quoter.requote_ticks", self.requote_ticks, 1, 1_000_000);
+        c.range("strategy.quoter.order_life_min_us", self.order_life_min_us, 1, 3_600_000_000);
+        c.range("strategy.quoter.in_flight_max", self.in_flight_max, 1, 2);
+        c.positive("strategy.quoter.position_max", self.position_max);
+    }
+
+    /// What must fit the limits of the gate when it is the one that runs.
+    fn check_against(&self, risk: &Risk, c: &mut Checker<'_>) {
         c.rule(
             "strategy.quoter.size",
             self.size,
@@ -65,11 +90,6 @@ impl Quoter {
                 risk.order_qty_max
             ),
         );
-        c.range("strategy.quoter.skew_ticks", self.skew_ticks, 0, 1_000_000);
-        c.range("strategy.quoter.requote_ticks", self.requote_ticks, 1, 1_000_000);
-        c.range("strategy.quoter.order_life_min_us", self.order_life_min_us, 1, 3_600_000_000);
-        c.range("strategy.quoter.in_flight_max", self.in_flight_max, 1, 2);
-        c.positive("strategy.quoter.position_max", self.position_max);
         c.rule(
             "strategy.quoter.position_max",
             self.position_max,
@@ -81,7 +101,12 @@ impl Quoter {
 
 impl Strategy {
     pub(crate) fn check(&self, risk: &Risk, c: &mut Checker<'_>) {
-        self.quoter.check(risk, c);
+        self.quoter.check(c);
+        self.maker.check(c);
+        match self.kind {
+            StrategyKind::Quoter => self.quoter.check_against(risk, c),
+            StrategyKind::Maker => self.maker.check_against(risk, c),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Parameters of the quoter: raw numbers in, a checked value out.
 
+use crate::ParamError;
 use wire::Instrument;
 
 /// Parameters as configured, unchecked.
@@ -22,18 +23,6 @@ pub struct QuoterSpec {
     /// Most orders of both sides waiting for an answer (new or cancel) before another is sent; 1 or 2. Pulling
     /// quotes does not wait.
     pub in_flight_max: i64,
-}
-
-/// Why parameters were refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-#[error("{field} = {value}: {rule}")]
-pub struct ParamError {
-    /// Field of [`QuoterSpec`] or of the instrument.
-    pub field: &'static str,
-    /// Its value.
-    pub value: i64,
-    /// What it must satisfy.
-    pub rule: &'static str,
 }
 
 /// Checked parameters for one instrument.

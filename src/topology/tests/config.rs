@@ -27,6 +27,46 @@ const BROKEN: &[(&str, &str)] = &[
     ("strategy.quoter.half_spread_ticks = 1000001", "must be 0..=1000000"),
     ("strategy.quoter.order_life_min_us = 0", "must be 1..=3600000000"),
     ("strategy.quoter.in_flight_max = 3", "must be 1..=2"),
+    (
+        "strategy.kind = 'taker'",
+        "line 1: strategy.kind: unknown variant `taker`, expected `quoter` or `maker`",
+    ),
+    ("strategy.maker.model = 'ml'", "strategy.maker.model: unknown variant `ml`, expected `as` or `glft`"),
+    ("strategy.maker.gamma = '0'", "strategy.maker.gamma = 0: must be 0.000000001 to 1000000"),
+    ("strategy.maker.gamma = 0.1", "expected a decimal in quotes"),
+    ("strategy.maker.horizon_ms = 0", "must be 1..=86400000"),
+    ("strategy.maker.size = '0'", "strategy.maker.size = 0: must be more than 0"),
+    ("strategy.maker.levels = 9", "strategy.maker.levels = 9: must be 1..=8"),
+    ("strategy.maker.step_min_ticks = 0", "must be 1..=1000000"),
+    ("strategy.maker.step_ms = 3600001", "must be 0..=3600000"),
+    ("strategy.maker.spread_min_ticks = 1000001", "must be 0..=1000000"),
+    ("strategy.maker.spread_max_ticks = 1", "must not be less than spread_min_ticks = 2"),
+    ("strategy.maker.maker_fee_ppm = -10001", "must be -10000..=100000"),
+    ("strategy.maker.requote_ticks = 0", "must be 1..=1000000"),
+    ("strategy.maker.position_max = '0.0001'", "must not be less than size = 0.001"),
+    ("strategy.maker.order_life_min_us = 0", "must be 1..=3600000000"),
+    ("strategy.maker.orders_per_s = 10001", "must be 1..=10000"),
+    ("strategy.maker.in_flight_max = 5", "must be 1..=4"),
+    ("strategy.maker.sigma_half_life_ms = 1", "must be 10..=86400000"),
+    ("strategy.maker.sigma_sample_ms = 20000", "must not exceed sigma_half_life_ms = 10000"),
+    ("strategy.maker.sigma_min_ticks = '0'", "must be 0.000001 to 1000000"),
+    ("strategy.maker.sigma_max_ticks = '0.5'", "strategy.maker.sigma_max_ticks = 0.5: must be 1 to 1000000"),
+    ("strategy.maker.arrivals_per_s = '-1'", "must be 0.000001 to 1000000"),
+    ("strategy.maker.arrivals_decay = '101'", "must be 0.000001 to 100"),
+    ("strategy.maker.arrivals_half_life_ms = 99", "must be 0 or 100..=86400000"),
+    (
+        "strategy = { kind = 'maker', maker = { size = '0.003' } }",
+        "must not exceed risk.order_qty_max = 0.002",
+    ),
+    (
+        "strategy = { kind = 'maker', maker = { position_max = '1' } }",
+        "must not exceed risk.position_max = 0.01",
+    ),
+    (
+        "strategy = { kind = 'maker', maker = { levels = 3 } }",
+        "must not exceed half of risk.open_orders_max = 4",
+    ),
+    ("strategy = { kind = 'maker', maker = { orders_per_s = 6 } }", "must not exceed risk.orders_per_s = 5"),
     ("risk.collar_mid_bps = 0", "must be 1..=5000"),
     ("risk.position_notional_max = '0'", "must be more than 0"),
     ("strategy.quoter.size = '0.003'", "must not exceed risk.order_qty_max = 0.002"),
@@ -84,6 +124,17 @@ fn every_rule_refuses_and_says_which() {
         let got = refusal(text);
         assert!(got.contains(want), "{text}\n  said   {got}\n  wanted {want}");
         assert!(!got.contains("  "), "{got}");
+    }
+}
+
+/// The limits of the gate bind the strategy that runs; the other's table need not fit them.
+#[test]
+fn only_the_strategy_that_runs_must_fit_the_limits() {
+    for (runs, rests) in [("quoter", "maker"), ("maker", "quoter")] {
+        let large =
+            |kind: &str| format!("[strategy]\nkind = '{kind}'\n[strategy.{rests}]\nposition_max = '1'\n");
+        assert!(Config::parse(&large(runs)).is_ok());
+        assert!(refusal(&large(rests)).contains("must not exceed risk.position_max"));
     }
 }
 

@@ -1,4 +1,4 @@
-//! The order that quotes one side.
+//! One order that quotes: where it is, and what the engine's words make of it.
 //!
 //! ```text
 //!   None ──new──▶ Pending ──Live──▶ Live ──cancel──▶ CancelPending ──gone──▶ None
@@ -8,14 +8,14 @@
 //!   Pending / Live / CancelPending ──Unknown──▶ Unknown ──Live / PartiallyFilled──▶ Live,  gone ──▶ None
 //! ```
 //!
-//! A side has at most one order, and a new one only after the end of the old one is confirmed.
+//! Its place takes a new order only after the end of the old one is confirmed.
 
 use wire::{OrderId, OrderState, Px, Qty, Ts};
 
 /// A cancel that the engine has not spoken of for this long is asked for again.
 const CANCEL_PATIENCE_NS: u64 = 1_000_000_000;
 
-/// Where a side's order is.
+/// Where an order is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum QuoteState {
     /// There is none.
@@ -31,14 +31,14 @@ pub enum QuoteState {
     Unknown,
 }
 
-/// One side's order.
+/// An order and its place.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Quote {
-    pub(super) state: QuoteState,
-    pub(super) id: OrderId,
-    pub(super) px: Px,
-    pub(super) leaves: Qty,
-    pub(super) placed: Ts,
+pub(crate) struct Quote {
+    pub(crate) state: QuoteState,
+    pub(crate) id: OrderId,
+    pub(crate) px: Px,
+    pub(crate) leaves: Qty,
+    pub(crate) placed: Ts,
     /// Whether it was ever seen resting: tells an ack that crosses a cancel from a refused cancel.
     acked: bool,
     /// When its cancel was asked for, and whether the engine has spoken of that cancel.
@@ -46,20 +46,20 @@ pub(super) struct Quote {
     cancel_heard: bool,
     /// Rejects in a row, and when to try again.
     rejects: u32,
-    pub(super) not_before: Ts,
+    pub(crate) not_before: Ts,
 }
 
 impl Quote {
-    pub(super) fn is_none(&self) -> bool {
+    pub(crate) fn is_none(&self) -> bool {
         self.state == QuoteState::None
     }
 
     /// Waits for an answer.
-    pub(super) fn in_flight(&self) -> bool {
+    pub(crate) fn in_flight(&self) -> bool {
         !matches!(self.state, QuoteState::None | QuoteState::Live)
     }
 
-    pub(super) fn on_placed(&mut self, id: OrderId, px: Px, qty: Qty, now: Ts) {
+    pub(crate) fn on_placed(&mut self, id: OrderId, px: Px, qty: Qty, now: Ts) {
         self.state = QuoteState::Pending;
         self.id = id;
         self.px = px;
@@ -69,21 +69,21 @@ impl Quote {
         self.cancel_heard = false;
     }
 
-    pub(super) fn on_cancel_asked(&mut self, now: Ts) {
+    pub(crate) fn on_cancel_asked(&mut self, now: Ts) {
         self.state = QuoteState::CancelPending;
         self.cancel_asked = now;
         self.cancel_heard = false;
     }
 
     /// The cancel was asked for long ago and the engine never spoke of it: the intent was lost on a full ring.
-    pub(super) fn cancel_lost(&self, now: Ts) -> bool {
+    pub(crate) fn cancel_lost(&self, now: Ts) -> bool {
         self.state == QuoteState::CancelPending
             && !self.cancel_heard
             && now.since_ns(self.cancel_asked) >= CANCEL_PATIENCE_NS
     }
 
     /// An order message about this order.
-    pub(super) fn on_state(&mut self, state: OrderState, now: Ts, pause_ns: u64) {
+    pub(crate) fn on_state(&mut self, state: OrderState, now: Ts, pause_ns: u64) {
         match state {
             OrderState::Pending => {}
             OrderState::Live | OrderState::PartiallyFilled => {
@@ -110,7 +110,7 @@ impl Quote {
     }
 
     /// An execution of this order.
-    pub(super) fn on_fill(&mut self, qty: Qty) {
+    pub(crate) fn on_fill(&mut self, qty: Qty) {
         self.leaves = Qty(self.leaves.0.saturating_sub(qty.0));
         self.acked = true;
         if self.leaves.0 <= 0 {
