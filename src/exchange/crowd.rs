@@ -23,6 +23,16 @@ pub struct CrowdConfig {
     pub half_spread_ticks: f64,
     /// Standard deviation of the fair price over one second, ticks. Default 6.0.
     pub volatility_ticks: f64,
+    /// Times that volatility is multiplied by in a gust, 1 and more. 1 = there are no gusts. Default 1.
+    ///
+    /// Volatility comes in clusters: gusts begin after exponential times of mean [`CrowdConfig::calm_mean_s`] and last
+    /// exponential times of mean [`CrowdConfig::gust_mean_s`]. Nobody in the crowd knows of them; makers are picked off
+    /// more often while one lasts.
+    pub gust_factor: f64,
+    /// Mean time between gusts, s. Default 10.
+    pub calm_mean_s: f64,
+    /// Mean time that a gust lasts, s. Default 5.
+    pub gust_mean_s: f64,
     /// Pull of the fair price towards the reference, share of the distance per second. Default 0.01.
     pub reversion_per_s: f64,
     /// Share of actions that take: market and IOC orders. Default 0.08.
@@ -53,6 +63,9 @@ impl CrowdConfig {
             maker_levels: 8.min(most / 2).max(1),
             half_spread_ticks: 1.0,
             volatility_ticks: 6.0,
+            gust_factor: 1.0,
+            calm_mean_s: 10.0,
+            gust_mean_s: 5.0,
             reversion_per_s: 0.01,
             taker_share: 0.08,
             informed_share: 0.3,
@@ -70,6 +83,9 @@ impl CrowdConfig {
         self.maker_levels = self.maker_levels.clamp(1, 1_000);
         self.half_spread_ticks = within(self.half_spread_ticks, 0.5, 1e6);
         self.volatility_ticks = within(self.volatility_ticks, 0.0, 1e6);
+        self.gust_factor = within(self.gust_factor, 1.0, 1e3);
+        self.calm_mean_s = within(self.calm_mean_s, 1e-3, 1e6);
+        self.gust_mean_s = within(self.gust_mean_s, 1e-3, 1e6);
         self.reversion_per_s = within(self.reversion_per_s, 0.0, 1e3);
         self.taker_share = within(self.taker_share, 0.0, 1.0);
         self.informed_share = within(self.informed_share, 0.0, 1.0);
@@ -109,6 +125,9 @@ pub struct Crowd {
     /// Ticks.
     fair: f64,
     fair_at: Ts,
+    /// Whether a gust is on, and until when it stays so; without gusts for ever calm.
+    gust: bool,
+    weather_until: Ts,
     next_at: Ts,
     makers: Vec<Maker>,
     takers: Option<AccountIx>,
@@ -135,6 +154,8 @@ impl Crowd {
             rng: Rng::new(seed),
             fair: 0.0,
             fair_at: Ts(0),
+            gust: false,
+            weather_until: Ts(u64::MAX),
             next_at: Ts(u64::MAX),
             makers: Vec::new(),
             takers: None,
@@ -153,6 +174,9 @@ impl Crowd {
         }
         self.fair = self.config.reference.0 as f64 / tick(ex) as f64;
         self.fair_at = now;
+        if self.config.gust_factor > 1.0 {
+            self.weather_until = self.lasting(now, self.config.calm_mean_s);
+        }
         let rich = AMOUNT_MAX / 1_000;
         self.takers = Some(ex.add_account(rich, rich));
         self.drifters = Some(ex.add_account(rich, rich));
@@ -202,13 +226,25 @@ impl Crowd {
         now.plus_ns((gap_ns as u64).max(1))
     }
 
+    /// When something that begins now and lasts `mean_s` on average is over.
+    fn lasting(&mut self, now: Ts, mean_s: f64) -> Ts {
+        now.plus_ns((self.rng.exponential() * mean_s * 1e9) as u64)
+    }
+
     /// Moves the fair price on to `at`.
     fn walk(&mut self, at: Ts, ex: &Exchange) {
+        // Weather changes with the first action after its time: actions are far closer together than gusts.
+        if at >= self.weather_until {
+            self.gust = !self.gust;
+            let mean_s = if self.gust { self.config.gust_mean_s } else { self.config.calm_mean_s };
+            self.weather_until = self.lasting(at, mean_s);
+        }
         let dt_s = at.since_ns(self.fair_at) as f64 / 1e9;
         self.fair_at = at;
         let home = self.config.reference.0 as f64 / tick(ex) as f64;
         let pull = (self.config.reversion_per_s * dt_s).min(1.0) * (home - self.fair);
-        let shock = self.config.volatility_ticks * dt_s.sqrt() * self.rng.normal();
+        let factor = if self.gust { self.config.gust_factor } else { 1.0 };
+        let shock = factor * self.config.volatility_ticks * dt_s.sqrt() * self.rng.normal();
         let lowest = self.config.maker_levels as f64 + self.config.half_spread_ticks + 4.0;
         self.fair = (self.fair + pull + shock).max(lowest);
     }
