@@ -9,6 +9,7 @@ pub const USAGE: &str = "\
 corelane: a trading engine for bare metal
 
   corelane [demo] [options]   run the whole engine against the simulated venue and say what it cost
+  corelane compare [options]  run maker and quoter on the same seeds and say which was worth more
   corelane rearm --trip ID    clear the latch of a trip, after its cause has been dealt with
 
 demo options
@@ -27,6 +28,15 @@ demo options
   SIGINT or SIGTERM ends a run in order: quoting stops, open orders are cancelled and confirmed.
   SIGUSR1 trips the kill switch.
   exit code 0: all went as asked, engine and venue agree; 1: not so, and why; 2: wrong arguments
+
+compare options
+  --seeds N            how many seeds (default 20)
+  --first-seed S       the first of them (default 1)
+  --seconds N          seconds of market on each seed (default 60)
+  --gusts              a market whose volatility comes in gusts, instead of the demo's steady one
+  --fee-ppm N          the venue's fee, parts per million, -1000 to 10000 (default 0)
+  --config FILE        configuration with both strategies and the limits of both (default: the demo's)
+  --json FILE          write the figures as JSON too
 
 rearm options
   --trip ID            the id that was printed when it tripped
@@ -90,6 +100,39 @@ impl Default for DemoArgs {
     }
 }
 
+/// What `compare` was asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CompareArgs {
+    /// Seeds.
+    pub seeds: u32,
+    /// The first of them.
+    pub first_seed: u64,
+    /// Seconds of market on each.
+    pub seconds: f64,
+    /// Volatility in gusts.
+    pub gusts: bool,
+    /// The venue's fee for makers and takers, parts per million.
+    pub fee_ppm: i64,
+    /// Configuration file.
+    pub config: Option<PathBuf>,
+    /// Where to write the figures as JSON.
+    pub json: Option<PathBuf>,
+}
+
+impl Default for CompareArgs {
+    fn default() -> Self {
+        CompareArgs {
+            seeds: 20,
+            first_seed: 1,
+            seconds: 60.0,
+            gusts: false,
+            fee_ppm: 0,
+            config: None,
+            json: None,
+        }
+    }
+}
+
 /// A checked command line.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
@@ -97,6 +140,8 @@ pub enum Command {
     Help,
     /// Run the demo.
     Demo(DemoArgs),
+    /// Set maker against quoter.
+    Compare(CompareArgs),
     /// Clear the latch.
     Rearm {
         /// The printed trip id.
@@ -127,7 +172,7 @@ pub enum CliError {
     #[error("{0} is required")]
     Required(&'static str),
     /// A command that does not exist.
-    #[error("unknown command {0:?}: demo and rearm exist")]
+    #[error("unknown command {0:?}: demo, compare and rearm exist")]
     Unknown(String),
 }
 
@@ -151,6 +196,7 @@ pub fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Comma
     match command.as_deref().map(|c| c.to_str()) {
         // The demo is the main job: no command means it.
         None | Some(Some("demo")) => demo(words),
+        Some(Some("compare")) => compare(words),
         Some(Some("rearm")) => rearm(words),
         Some(Some("help")) => Ok(Command::Help),
         Some(_) => Err(CliError::Unknown(command.unwrap_or_default().to_string_lossy().into_owned())),
@@ -197,6 +243,50 @@ fn demo(mut words: lexopt::Parser) -> Result<Command, CliError> {
     Ok(Command::Demo(args))
 }
 
+fn compare(mut words: lexopt::Parser) -> Result<Command, CliError> {
+    let mut args = CompareArgs::default();
+    while let Some(word) = words.next()? {
+        match word {
+            Long("seeds") => {
+                args.seeds = whole("--seeds", words.value()?.string()?, 1..=1_000_000, "1 to 1000000")?
+            }
+            Long("first-seed") => {
+                let all = 0..=u64::MAX;
+                args.first_seed = whole(
+                    "--first-seed",
+                    words.value()?.string()?,
+                    all,
+                    "an integer from 0 to 18446744073709551615",
+                )?;
+            }
+            Long("seconds") => args.seconds = positive("--seconds", &words.value()?.string()?)?,
+            Long("gusts") => args.gusts = true,
+            Long("fee-ppm") => {
+                args.fee_ppm =
+                    whole("--fee-ppm", words.value()?.string()?, -1_000..=10_000, "-1000 to 10000")?;
+            }
+            Long("config") => args.config = Some(words.value()?.into()),
+            Long("json") => args.json = Some(words.value()?.into()),
+            Long("help") | Short('h') => return Ok(Command::Help),
+            _ => return Err(word.unexpected().into()),
+        }
+    }
+    Ok(Command::Compare(args))
+}
+
+/// An integer within a range.
+fn whole<N: std::str::FromStr + PartialOrd>(
+    option: &'static str,
+    value: String,
+    range: std::ops::RangeInclusive<N>,
+    rule: &'static str,
+) -> Result<N, CliError> {
+    match value.parse() {
+        Ok(n) if range.contains(&n) => Ok(n),
+        _ => Err(CliError::Value { option, value, rule }),
+    }
+}
+
 fn rearm(mut words: lexopt::Parser) -> Result<Command, CliError> {
     let (mut trip, mut state_dir) = (None, None);
     while let Some(word) = words.next()? {
@@ -232,6 +322,13 @@ mod tests {
         assert_eq!((args.speed, args.transport), (Speed::Max, Transport::Memory));
         assert_eq!(run("").ok(), Some(Command::Demo(DemoArgs::default())));
         assert_eq!(run("--help").ok(), Some(Command::Help));
+        let Ok(Command::Compare(args)) =
+            run("compare --seeds 3 --first-seed 101 --seconds 5 --fee-ppm -50 --config c.toml --json r.json")
+        else {
+            panic!("a full command line parses")
+        };
+        assert_eq!((args.seeds, args.first_seed, args.seconds, args.fee_ppm), (3, 101, 5.0, -50));
+        assert_eq!(run("compare").ok(), Some(Command::Compare(CompareArgs::default())));
         assert_eq!(
             run("rearm --trip AB-CD").ok(),
             Some(Command::Rearm { trip: "AB-CD".into(), state_dir: None })
@@ -247,6 +344,9 @@ mod tests {
             ("demo --speed fast", "--speed \"fast\""),
             ("demo --transport udp", "--transport \"udp\": must be tls or memory"),
             ("demo --frobnicate", "--frobnicate"),
+            ("compare --seeds 0", "--seeds \"0\": must be 1 to 1000000"),
+            ("compare --fee-ppm 10001", "--fee-ppm \"10001\": must be -1000 to 10000"),
+            ("compare --seed 1", "--seed"),
             ("rearm", "--trip is required"),
             ("fly", "unknown command \"fly\""),
             ("demo --json", "--json"),

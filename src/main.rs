@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use corelane::allocator;
 use corelane::cli::{self, Command};
+use corelane::compare;
 use corelane::demo;
 use corelane::rearm;
 
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Command::Demo(args) => ExitCode::from(demo::main(&args) as u8),
+        Command::Compare(args) => ExitCode::from(compare::main(&args) as u8),
         Command::Rearm { trip, state_dir } => match rearm::rearm(&trip, state_dir) {
             Ok(line) => {
                 println!("{line}");

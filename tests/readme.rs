@@ -140,7 +140,7 @@ fn cargo(command: &str, rest: &[&str]) -> Result<(), String> {
     let folder = folder_of(package)?;
     match (command, package) {
         ("run", "corelane") => match cli::parse(theirs.iter().map(OsString::from)) {
-            Ok(Command::Demo(_) | Command::Rearm { .. } | Command::Help) => Ok(()),
+            Ok(Command::Demo(_) | Command::Compare(_) | Command::Rearm { .. } | Command::Help) => Ok(()),
             Err(error) => Err(error.to_string()),
         },
         ("run", _) => {

@@ -343,6 +343,11 @@ impl BinanceSim {
             .to_vec()
     }
 
+    /// Best bid and best ask, each with its quantity: of the live book, or as the recording has told them last.
+    pub fn best(&self) -> exchange::TopOfBook {
+        self.market.live_top().unwrap_or(self.top)
+    }
+
     /// Executions of the account's orders so far.
     pub fn fills(&self) -> u64 {
         self.fills
