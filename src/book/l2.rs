@@ -501,7 +501,11 @@ mod tests {
         assert_eq!(book.set(Side::Sell, Px(13), Qty(1)), Change::Truncated);
         assert_eq!(book.set(Side::Sell, Px(11), Qty(1)), Change::Truncated);
         assert_eq!(book.depth(Side::Sell).map(|l| l.0.0).collect::<Vec<_>>(), [10, 11]);
-        assert_eq!(book.truncated(), 2);
+        assert_eq!(
+            (book.truncated(), book.complete_to(Side::Sell)),
+            (2, Some(Px(11))),
+            "no less than it holds"
+        );
     }
 
     #[test]
