@@ -137,11 +137,11 @@ impl Executions {
     /// Forgets the executions of an order, for the next one in its slot.
     pub(crate) fn forget(&mut self, slot: Slot) {
         let Some(known) = self.orders.get_mut(slot.0 as usize) else { return };
-        let first = known.first;
-        if *known != UNTOUCHED {
-            *known = UNTOUCHED;
+        let mut at = known.first;
+        if at == NONE && !known.by_place {
+            return; // it never executed
         }
-        let mut at = first;
+        *known = UNTOUCHED;
         while let Some(cell) = self.cells.get_mut(at as usize) {
             let next = cell.next;
             cell.next = self.free;
