@@ -317,7 +317,12 @@ impl Crowd {
         let px = Px(touch.0.saturating_add(side.sign() * reach).max(tick(ex)));
         let qty = self.size(touch, ex);
         let token = self.token();
-        match ex.submit(at, account, Submit { token, side, px, qty, kind, tif: Tif::Ioc }, out) {
+        match ex.submit(
+            at,
+            account,
+            Submit { token, kind, tif: Tif::Ioc, ..Submit::limit(side, px, qty) },
+            out,
+        ) {
             Ok(_) => self.stats.takes += 1,
             Err(_) => self.stats.refused += 1,
         }
@@ -356,7 +361,7 @@ impl Crowd {
     ) -> Option<ExOrderId> {
         let qty = self.size(px, ex);
         let token = self.token();
-        let submit = Submit { token, side, px, qty, kind: OrderKind::LimitMaker, tif: Tif::Gtc };
+        let submit = Submit { token, kind: OrderKind::LimitMaker, ..Submit::limit(side, px, qty) };
         match ex.submit(at, account, submit, out) {
             Ok(id) => {
                 self.stats.quotes += 1;

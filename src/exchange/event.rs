@@ -1,6 +1,6 @@
 //! What the exchange says happened.
 
-use crate::{AccountIx, ExOrderId, OrderKind, Tif};
+use crate::{AccountIx, ExOrderId, OrderKind, Stp, Tif};
 use wire::{Px, Qty, Side, Ts};
 
 /// One side of a trade, after it.
@@ -34,8 +34,14 @@ pub enum ExpireReason {
     ImmediateOrCancel,
     /// Remainder of a market order that found the opposite side empty.
     NoLiquidity,
-    /// The next order in line was of the same account: the incoming remainder expires, the resting order stays.
+    /// It would have traded with an order of the same account, and a mode of [`Stp`] ended it instead.
     SelfTrade,
+    /// A fill-or-kill order that could not be filled whole.
+    FillOrKill,
+    /// The other order of its pair traded or began to work.
+    PairDone,
+    /// Its trigger was reached and it could not be carried out: no funds, or its level was full.
+    Rejected,
 }
 
 impl ExpireReason {
@@ -45,6 +51,9 @@ impl ExpireReason {
             ExpireReason::ImmediateOrCancel => "immediate_or_cancel",
             ExpireReason::NoLiquidity => "no_liquidity",
             ExpireReason::SelfTrade => "self_trade",
+            ExpireReason::FillOrKill => "fill_or_kill",
+            ExpireReason::PairDone => "pair_done",
+            ExpireReason::Rejected => "rejected",
         }
     }
 }
@@ -52,7 +61,10 @@ impl ExpireReason {
 /// An event, in the order in which things happened.
 ///
 /// An incoming order gives `Accepted`, then for each level it reaches the `Trade`s there followed by that
-/// level's `Level`, then either `Level` (the remainder rests) or `Expired` (it does not) or nothing (filled).
+/// level's `Level`, then either `Level` (the remainder rests) or `Expired` (it does not) or nothing (filled). A
+/// prevented self-trade is a `Prevented` followed by the `Expired` of each order that it ends. An order with a trigger
+/// gives `Accepted` alone; when a trade reaches it, and the order that traded is done with, `Triggered` follows and it
+/// goes on as if it had just arrived. Orders that the same trades set off do so in order of arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExEvent {
     /// An order passed every rule and its funds are locked.
@@ -118,6 +130,38 @@ pub enum ExEvent {
         cum: Qty,
         /// Why.
         reason: ExpireReason,
+        /// When.
+        ts: Ts,
+    },
+    /// An order's trigger was reached: it works from now on.
+    Triggered {
+        /// Order.
+        id: ExOrderId,
+        /// Whose.
+        account: AccountIx,
+        /// The sender's mark.
+        token: u64,
+        /// When.
+        ts: Ts,
+    },
+    /// Two orders of one account would have traded and did not.
+    Prevented {
+        /// From 0, +1 per prevented trade.
+        match_id: u64,
+        /// Whose.
+        account: AccountIx,
+        /// The mark of the order that arrived.
+        taker_token: u64,
+        /// The mark of the order that rested.
+        maker_token: u64,
+        /// The price that the trade would have had.
+        px: Px,
+        /// What was left of the order that arrived.
+        taker_leaves: Qty,
+        /// What was left of the order that rested.
+        maker_leaves: Qty,
+        /// The mode that decided: never [`Stp::None`].
+        mode: Stp,
         /// When.
         ts: Ts,
     },

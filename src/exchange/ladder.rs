@@ -58,9 +58,13 @@ impl Ladder {
         self.side(side).get(&px).map(|queue| queue.head)
     }
 
-    /// Every resting sell order with its price, in the order in which it would be matched.
-    pub(crate) fn asks_in_order(&self) -> impl Iterator<Item = (Px, u32)> {
-        self.asks.iter().flat_map(|(px, queue)| {
+    /// Every resting order of a side with its price, in the order in which it would be matched.
+    pub(crate) fn in_order(&self, side: Side) -> impl Iterator<Item = (Px, u32)> {
+        let (bids, asks) = match side {
+            Side::Buy => (Some(self.bids.iter().rev()), None),
+            Side::Sell => (None, Some(self.asks.iter())),
+        };
+        bids.into_iter().flatten().chain(asks.into_iter().flatten()).flat_map(|(px, queue)| {
             let next = |slot: &u32| Some(self.links[*slot as usize].next).filter(|n| *n != NIL);
             std::iter::successors(Some(queue.head), next).map(|slot| (*px, slot))
         })
@@ -133,7 +137,7 @@ mod tests {
     use super::*;
 
     fn ask_slots(l: &Ladder) -> Vec<u32> {
-        l.asks_in_order().map(|(_, slot)| slot).collect()
+        l.in_order(Side::Sell).map(|(_, slot)| slot).collect()
     }
 
     #[test]

@@ -12,6 +12,7 @@
 //!   Exchange        a real book: everybody's orders match by price, then time
 //!   RecordedMarket  only our orders; a recording's trades and quotes decide what fills
 //!         └──────────┬──────────┘
+//!                 Market = judge, lock, match or sleep, wake, cancel
 //!                Clearing = Rules (filters, exact scales) + Ledger (balances, fees) + Register (orders)
 //! ```
 //!
@@ -19,7 +20,10 @@
 //! [`AMOUNT_DECIMALS`] = 8 decimals, for base and quote alike, as venues report them. An instrument whose
 //! `tick × lot` is finer than that is refused by configuration, so every trade is exact.
 //!
-//! What it does not do: stop and iceberg orders, quantities in quote, amendments, auctions, margin.
+//! It knows limit, market (by quantity or by amount of quote) and maker orders, immediate-or-cancel and fill-or-kill,
+//! stops and take-profits, pairs of which one cancels the other, and the modes of self-trade prevention.
+//!
+//! What it does not do: iceberg, pegged and trailing orders, amendments, auctions, margin.
 
 #![forbid(unsafe_code)]
 
@@ -29,19 +33,23 @@ mod engine;
 mod event;
 mod ladder;
 mod ledger;
+mod market;
 mod order;
+mod pair;
 mod recorded;
 mod register;
 mod reject;
 mod rng;
 mod rules;
+mod sleeping;
 
 pub use crowd::{Crowd, CrowdConfig, CrowdStats};
-pub use engine::Exchange;
+pub use engine::{Exchange, OpenBook};
 pub use event::{ExEvent, ExpireReason, LastTrade, Party, TopOfBook};
 pub use ledger::{AMOUNT_DECIMALS, AMOUNT_MAX, AccountIx, Balances};
-pub use order::{ExOrder, ExOrderId, OrderKind, Submit, Tif};
-pub use recorded::RecordedMarket;
+pub use market::Market;
+pub use order::{ExOrder, ExOrderId, OrderKind, Stp, Submit, Tif, Trigger, TriggerKind};
+pub use recorded::{RecordedMarket, Recording};
 pub use register::DONE_KEPT_PER_ACCOUNT;
 pub use reject::{ExReject, ExchangeConfigError, FilterName, FilterRule};
-pub use rules::{ExchangeConfig, FEE_PPM_MAX, Fees};
+pub use rules::{Band, ExchangeConfig, FEE_PPM_MAX, Fees, Filters};

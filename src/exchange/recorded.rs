@@ -1,12 +1,12 @@
 //! Our orders against a recording: the market does not react, and we are filled conservatively.
 
 use crate::clearing::Clearing;
-use crate::engine::crosses;
+use crate::market::{Book, Market, Reach, Want};
+use crate::order::crosses;
 use crate::{
-    AccountIx, Balances, ExEvent, ExOrder, ExOrderId, ExReject, ExchangeConfig, ExchangeConfigError,
-    ExpireReason, LastTrade, OrderKind, Submit, TopOfBook,
+    AccountIx, ExEvent, ExReject, ExchangeConfig, ExchangeConfigError, ExpireReason, Stp, Submit, TopOfBook,
 };
-use wire::{Instrument, Px, Qty, Side, Ts};
+use wire::{OrderState, Px, Qty, Side, Ts};
 
 /// A market that plays a recording and holds only our orders.
 ///
@@ -31,20 +31,26 @@ use wire::{Instrument, Px, Qty, Side, Ts};
 /// A quote that merely crosses a resting order fills nothing.
 ///
 /// **Among ourselves.** Orders of different accounts do not see each other. An order that would reach a resting
-/// order of its own account first takes what the recording offers at the same price or better, then its
-/// remainder expires ([`ExpireReason::SelfTrade`]).
+/// order of its own account first takes what the recording offers at the same price or better; then its mode ([`Stp`])
+/// says which of the two expires, or that they trade.
+///
+/// **Triggers** are reached by recorded trades, not by ours.
 ///
 /// **Exactness.** A recorded quote off the instrument's tick, not positive, or whose value does not fit 64 bits
 /// at 8 decimals counts as an empty side ([`RecordedMarket::quotes_refused`]); recorded quantities are rounded
 /// down to the lot where they fill us.
-#[derive(Clone, Debug)]
-pub struct RecordedMarket {
-    clearing: Clearing,
+pub type RecordedMarket = Market<Recording>;
+
+/// What a [`RecordedMarket`] matches against.
+#[derive(Clone, Debug, Default)]
+pub struct Recording {
     bid: Option<Quote>,
     ask: Option<Quote>,
     /// Open orders of each side in price-time order.
     buys: Vec<Resting>,
     sells: Vec<Resting>,
+    /// The latest recorded trade.
+    last_px: Option<Px>,
     quotes_refused: u64,
 }
 
@@ -65,182 +71,46 @@ struct Resting {
     ahead: Option<Qty>,
 }
 
-impl RecordedMarket {
+impl Market<Recording> {
     /// A market with no quote and no orders.
     ///
     /// # Errors
     /// As [`crate::Exchange::new`].
     pub fn new(config: ExchangeConfig) -> Result<RecordedMarket, ExchangeConfigError> {
-        Ok(RecordedMarket {
-            clearing: Clearing::new(config)?,
-            bid: None,
-            ask: None,
-            buys: Vec::new(),
-            sells: Vec::new(),
-            quotes_refused: 0,
-        })
+        Ok(Market::with(Clearing::new(config)?, Recording::default()))
     }
 
-    /// Adds an account with free balances, mantissas at 8 decimals; clamped to 0..=[`crate::AMOUNT_MAX`].
-    pub fn add_account(&mut self, base: i128, quote: i128) -> AccountIx {
-        self.clearing.add_account(base, quote)
-    }
-
-    /// Takes a new order: judges it, locks its funds, executes what the recorded quote allows, rests or expires
-    /// the remainder.
-    ///
-    /// # Errors
-    /// The order was refused whole; nothing changed and nothing was appended to `out`.
-    pub fn submit(
-        &mut self,
-        now: Ts,
-        account: AccountIx,
-        order: Submit,
-        out: &mut Vec<ExEvent>,
-    ) -> Result<ExOrderId, ExReject> {
-        let opposite = order.side.opposite();
-        let quote = self.quote(opposite).filter(|q| q.takeable.0 > 0);
-        self.clearing.judge(account, &order, quote.map(|q| q.px))?;
-        let own = self.best_own(account, opposite).filter(|px| crosses(&order, *px));
-        let quote = quote.filter(|q| crosses(&order, q.px));
-        let reached = quote.map(|q| q.px).into_iter().chain(own);
-        let nearest = if order.side == Side::Buy { reached.min() } else { reached.max() };
-        if let (OrderKind::LimitMaker, Some(best)) = (order.kind, nearest) {
-            return Err(ExReject::WouldTake { side: order.side, px: order.px, best });
-        }
-        // The recorded queue came first at an equal price; an own order at a better one stops us before it.
-        let offer = quote.filter(|q| nearest == Some(q.px));
-        let take = offer.map_or(Qty(0), |q| order.qty.min(q.takeable));
-        let market_cost = match (order.kind, order.side, offer) {
-            (OrderKind::Market, Side::Buy, Some(q)) => self.clearing.quote_amount(q.px, take),
-            _ => 0,
-        };
-        let slot = self.clearing.accept(now, account, &order, market_cost, out)?;
-        let id = self.clearing.orders.get(slot).id;
-        if let (Some(q), true) = (offer, take.0 > 0) {
-            self.clearing.trade(now, Some(slot), None, order.side, q.px, take, out);
-            if let Some(q) = self.quote_mut(opposite) {
-                q.takeable.0 -= take.0;
-            }
-        }
-        if self.clearing.orders.get(slot).is_open() {
-            if own.is_some() {
-                self.clearing.expire(now, slot, ExpireReason::SelfTrade, out);
-            } else if order.may_rest() {
-                self.rest(slot);
-            } else {
-                let reason = match order.kind {
-                    OrderKind::Market => ExpireReason::NoLiquidity,
-                    _ => ExpireReason::ImmediateOrCancel,
-                };
-                self.clearing.expire(now, slot, reason, out);
-            }
-        }
-        Ok(id)
-    }
-
-    /// Cancels an open order of `account`.
-    ///
-    /// # Errors
-    /// [`ExReject::UnknownOrder`]: it is not open, or not this account's.
-    pub fn cancel(
-        &mut self,
-        now: Ts,
-        account: AccountIx,
-        id: ExOrderId,
-        out: &mut Vec<ExEvent>,
-    ) -> Result<(), ExReject> {
-        let slot = self.clearing.open_slot(account, id)?;
-        let side = self.clearing.orders.get(slot).side;
-        self.clearing.cancel(now, slot, out);
-        self.resting_mut(side).retain(|r| r.slot != slot);
-        Ok(())
-    }
-
-    /// Cancels every open order of `account`, oldest first. Returns how many.
-    pub fn cancel_all(&mut self, now: Ts, account: AccountIx, out: &mut Vec<ExEvent>) -> usize {
-        let mut cancelled = 0;
-        while let Some(id) = self.clearing.oldest_open(account) {
-            if self.cancel(now, account, id, out).is_err() {
-                break;
-            }
-            cancelled += 1;
-        }
-        cancelled
-    }
-
-    /// Plays a recorded trade: fills resting orders by the rule above. `aggressor` is the recording's.
+    /// Plays a recorded trade: fills resting orders by the rule above, then wakes those whose trigger it reached.
+    /// `aggressor` is the recording's.
     pub fn on_trade(&mut self, now: Ts, px: Px, qty: Qty, aggressor: Side, out: &mut Vec<ExEvent>) {
         if qty.0 <= 0 || px.0 <= 0 {
             return;
         }
+        let from = out.len();
+        self.book.last_px = Some(px);
         for side in [Side::Buy, Side::Sell] {
-            self.play(now, side, px, qty, aggressor, out);
+            self.book.play(&mut self.clearing, now, side, px, qty, aggressor, out);
         }
+        self.settle(now, from, Some(px), out);
     }
 
     /// Plays a recorded top of book; `None` or a quantity of zero = the side is empty. Fills nothing by itself.
     pub fn on_top(&mut self, now: Ts, bid: Option<(Px, Qty)>, ask: Option<(Px, Qty)>) {
         let _ = now; // A quote changes no order, so nothing here is stamped.
-        self.bid = self.checked(bid);
-        self.ask = self.checked(ask);
-    }
-
-    /// An order, open, or among the last [`crate::DONE_KEPT_PER_ACCOUNT`] done ones of its account.
-    pub fn order(&self, id: ExOrderId) -> Option<&ExOrder> {
-        self.clearing.orders.find(id)
-    }
-
-    /// Open orders of an account, oldest first.
-    pub fn open_orders(&self, account: AccountIx) -> impl Iterator<Item = &ExOrder> {
-        self.clearing.orders.open_orders(account)
-    }
-
-    /// Balances of an account; all zero for one that was never added.
-    pub fn balances(&self, account: AccountIx) -> Balances {
-        self.clearing.balances(account)
-    }
-
-    /// Number of accounts; they are `AccountIx(0)` up to this.
-    pub fn accounts(&self) -> usize {
-        self.clearing.accounts()
-    }
-
-    /// Fees collected so far (base, quote), mantissas at 8 decimals; negative when rebates exceed fees.
-    pub fn fees_collected(&self) -> (i128, i128) {
-        self.clearing.fees_collected()
-    }
-
-    /// The recorded best bid and ask as last played, with the quantities displayed.
-    pub fn best(&self) -> TopOfBook {
-        let level = |q: Option<Quote>| q.map(|q| (q.px, q.displayed));
-        (level(self.bid), level(self.ask))
-    }
-
-    /// Our latest trade.
-    pub fn last_trade(&self) -> Option<LastTrade> {
-        self.clearing.last_trade()
-    }
-
-    /// What is traded, with its rules.
-    pub fn instrument(&self) -> &Instrument {
-        self.clearing.instrument()
-    }
-
-    /// Halts or resumes the instrument: while halted new orders are refused, cancels pass, and the recording still
-    /// fills what rests.
-    pub fn set_trading(&mut self, trading: bool) {
-        self.clearing.set_trading(trading);
+        self.book.bid = self.book.checked(&self.clearing, bid);
+        self.book.ask = self.book.checked(&self.clearing, ask);
     }
 
     /// Recorded quotes that counted as an empty side because they could not be traded exactly.
     pub fn quotes_refused(&self) -> u64 {
-        self.quotes_refused
+        self.book.quotes_refused
     }
+}
 
-    fn checked(&mut self, level: Option<(Px, Qty)>) -> Option<Quote> {
+impl Recording {
+    fn checked(&mut self, clearing: &Clearing, level: Option<(Px, Qty)>) -> Option<Quote> {
         let (px, displayed) = level.filter(|(_, qty)| qty.0 != 0)?;
-        let rules = &self.clearing.rules;
+        let rules = &clearing.rules;
         let usable = displayed.0 > 0 && rules.is_on_tick(px) && rules.quote_amount(px, displayed).is_some();
         if !usable {
             self.quotes_refused += 1;
@@ -249,20 +119,21 @@ impl RecordedMarket {
         Some(Quote { px, displayed, takeable: rules.floor_to_lot(displayed) })
     }
 
-    /// Puts an accepted order in line.
-    fn rest(&mut self, slot: u32) {
-        let (side, px) = (self.clearing.orders.get(slot).side, self.clearing.orders.get(slot).px);
-        let ahead = self.quote(side).filter(|q| q.px == px).map(|q| q.displayed);
-        let resting = self.resting_mut(side);
-        let at = resting.partition_point(|r| match side {
-            Side::Buy => r.px >= px,
-            Side::Sell => r.px <= px,
-        });
-        resting.insert(at, Resting { slot, px, ahead });
-    }
-
     /// Fills one side's resting orders from one recorded trade.
-    fn play(&mut self, now: Ts, side: Side, px: Px, qty: Qty, aggressor: Side, out: &mut Vec<ExEvent>) {
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the facts of one recorded trade; no second caller to share a type"
+    )]
+    fn play(
+        &mut self,
+        clearing: &mut Clearing,
+        now: Ts,
+        side: Side,
+        px: Px,
+        qty: Qty,
+        aggressor: Side,
+        out: &mut Vec<ExEvent>,
+    ) {
         let mut resting = std::mem::take(self.resting_mut(side));
         // What our orders further in front took of this trade.
         let mut taken = 0i64;
@@ -281,23 +152,23 @@ impl RecordedMarket {
             } else {
                 continue;
             };
-            let leaves = self.clearing.orders.get(r.slot).leaves();
-            let fill = self.clearing.rules.floor_to_lot(Qty((reach - taken).max(0))).min(leaves);
+            let leaves = clearing.orders.get(r.slot).leaves();
+            let fill = clearing.rules.floor_to_lot(Qty((reach - taken).max(0))).min(leaves);
             if fill.0 > 0 {
-                self.clearing.trade(now, None, Some(r.slot), side.opposite(), r.px, fill, out);
+                clearing.trade(now, None, Some(r.slot), side.opposite(), r.px, fill, out);
                 taken += fill.0;
             }
         }
         if taken > 0 {
-            resting.retain(|r| self.clearing.orders.get(r.slot).is_open());
+            resting.retain(|r| clearing.orders.get(r.slot).is_open());
         }
         *self.resting_mut(side) = resting;
     }
 
-    /// Best price of an account's own resting orders of a side.
-    fn best_own(&self, account: AccountIx, side: Side) -> Option<Px> {
+    /// An account's own resting order that one of the other side meets first: its slot and price.
+    fn best_own(&self, clearing: &Clearing, account: AccountIx, side: Side) -> Option<(u32, Px)> {
         let resting = if side == Side::Buy { &self.buys } else { &self.sells };
-        resting.iter().find(|r| self.clearing.orders.get(r.slot).account == account).map(|r| r.px)
+        resting.iter().find(|r| clearing.orders.get(r.slot).account == account).map(|r| (r.slot, r.px))
     }
 
     fn resting_mut(&mut self, side: Side) -> &mut Vec<Resting> {
@@ -319,5 +190,130 @@ impl RecordedMarket {
             Side::Buy => self.bid.as_mut(),
             Side::Sell => self.ask.as_mut(),
         }
+    }
+
+    /// What can be taken of a side.
+    fn offer(&self, side: Side) -> Option<Quote> {
+        self.quote(side).filter(|q| q.takeable.0 > 0)
+    }
+}
+
+/// Whether an order of `side` meets `a` before `b`.
+fn is_nearer(side: Side, a: Px, b: Px) -> bool {
+    if side == Side::Buy { a < b } else { a > b }
+}
+
+impl Book for Recording {
+    const TRADES_ARE_THE_MARKETS: bool = false;
+
+    fn best_opposite(&self, side: Side) -> Option<Px> {
+        self.offer(side.opposite()).map(|q| q.px)
+    }
+
+    fn last_px(&self, _: &Clearing) -> Option<Px> {
+        self.last_px
+    }
+
+    fn would_take(&self, clearing: &Clearing, account: AccountIx, order: &Submit) -> Option<Px> {
+        let own = self.best_own(clearing, account, order.side.opposite()).map(|(_, px)| px);
+        let reached = self.best_opposite(order.side).into_iter().chain(own);
+        let reached = reached.filter(|px| crosses(order.kind, order.side, order.px, *px));
+        if order.side == Side::Buy { reached.min() } else { reached.max() }
+    }
+
+    fn room(&self, _: Side, _: Px, _: Qty) -> Result<(), ExReject> {
+        Ok(())
+    }
+
+    fn reach(&self, clearing: &Clearing, want: &Want) -> Reach {
+        let side = want.side.opposite();
+        let mut offer = self.offer(side).filter(|q| crosses(want.kind, want.side, want.px, q.px));
+        let mut reach = Reach::default();
+        let resting = if side == Side::Buy { &self.buys } else { &self.sells };
+        let own = resting.iter().filter(|r| clearing.orders.get(r.slot).account == want.account);
+        for r in own.filter(|r| crosses(want.kind, want.side, want.px, r.px)) {
+            // The recorded queue came first at an equal price.
+            if let Some(q) = offer.take_if(|q| !is_nearer(want.side, r.px, q.px))
+                && reach.add(clearing, want.budget, q.px, q.takeable)
+            {
+                return reach;
+            }
+            match want.stp {
+                Stp::ExpireMaker => continue,
+                Stp::ExpireTaker | Stp::ExpireBoth => return Reach { exhausted: true, ..reach },
+                Stp::None => {}
+            }
+            if reach.add(clearing, want.budget, r.px, clearing.orders.get(r.slot).leaves()) {
+                return reach;
+            }
+        }
+        if let Some(q) = offer
+            && reach.add(clearing, want.budget, q.px, q.takeable)
+        {
+            return reach;
+        }
+        Reach { exhausted: true, ..reach }
+    }
+
+    fn take(&mut self, clearing: &mut Clearing, now: Ts, taker: u32, out: &mut Vec<ExEvent>) -> bool {
+        let order = *clearing.orders.get(taker);
+        let side = order.side.opposite();
+        loop {
+            let leaves = clearing.orders.get(taker).leaves();
+            if leaves.0 == 0 {
+                return false;
+            }
+            let own = self.best_own(clearing, order.account, side).filter(|(_, px)| order.crosses(*px));
+            let offer = self.offer(side).filter(|q| order.crosses(q.px));
+            match (own, offer) {
+                (own, Some(q)) if own.is_none_or(|(_, px)| !is_nearer(order.side, px, q.px)) => {
+                    let qty = leaves.min(q.takeable);
+                    clearing.trade(now, Some(taker), None, order.side, q.px, qty, out);
+                    if let Some(q) = self.quote_mut(side) {
+                        q.takeable.0 -= qty.0;
+                    }
+                }
+                (Some((maker, px)), _) if order.stp == Stp::None => {
+                    let qty = leaves.min(clearing.orders.get(maker).leaves());
+                    clearing.trade(now, Some(taker), Some(maker), order.side, px, qty, out);
+                    if clearing.orders.get(maker).state == OrderState::Filled {
+                        self.resting_mut(side).retain(|r| r.slot != maker);
+                    }
+                }
+                (Some((maker, px)), _) => {
+                    clearing.prevent(now, taker, maker, px, order.stp, out);
+                    if order.stp != Stp::ExpireTaker {
+                        self.resting_mut(side).retain(|r| r.slot != maker);
+                        clearing.expire(now, maker, ExpireReason::SelfTrade, out);
+                        clearing.part(now, maker, out);
+                    }
+                    if order.stp != Stp::ExpireMaker {
+                        return true;
+                    }
+                }
+                (None, _) => return false,
+            }
+        }
+    }
+
+    fn rest(&mut self, clearing: &Clearing, slot: u32, _: &mut Vec<ExEvent>) {
+        let (side, px) = (clearing.orders.get(slot).side, clearing.orders.get(slot).px);
+        let ahead = self.quote(side).filter(|q| q.px == px).map(|q| q.displayed);
+        let resting = self.resting_mut(side);
+        let at = resting.partition_point(|r| match side {
+            Side::Buy => r.px >= px,
+            Side::Sell => r.px <= px,
+        });
+        resting.insert(at, Resting { slot, px, ahead });
+    }
+
+    fn leave(&mut self, clearing: &Clearing, slot: u32, _: &mut Vec<ExEvent>) {
+        let side = clearing.orders.get(slot).side;
+        self.resting_mut(side).retain(|r| r.slot != slot);
+    }
+
+    fn top(&self) -> TopOfBook {
+        let level = |q: Option<Quote>| q.map(|q| (q.px, q.displayed));
+        (level(self.bid), level(self.ask))
     }
 }

@@ -45,6 +45,11 @@ impl Register {
             quote_cum: 0,
             kind: submit.kind,
             tif: submit.tif,
+            stp: submit.stp,
+            trigger: submit.trigger,
+            working: submit.trigger.is_none(),
+            pair: 0,
+            holds: true,
             state: OrderState::Live,
             ts_accepted: now,
             ts_changed: now,
@@ -136,21 +141,13 @@ impl Hasher for IdHasher {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Tif;
     use wire::Side;
 
     #[test]
     fn done_orders_are_kept_in_bounded_number_and_slots_reused() {
         let mut r = Register::default();
         r.add_account();
-        let submit = Submit {
-            token: 0,
-            side: Side::Buy,
-            px: Px(1),
-            qty: Qty(1),
-            kind: OrderKind::Limit,
-            tif: Tif::Gtc,
-        };
+        let submit = Submit::limit(Side::Buy, Px(1), Qty(1));
         let n = DONE_KEPT_PER_ACCOUNT as u64 + 10;
         for _ in 0..n {
             let slot = r.open(Ts(0), AccountIx(0), &submit);

@@ -15,16 +15,28 @@ pub enum FilterName {
     Notional,
     /// Open orders of the account.
     MaxNumOrders,
+    /// Quantity bounds and lot of market orders.
+    MarketLotSize,
+    /// Price against the last traded one.
+    PercentPriceBySide,
+    /// Orders of the account that wait for a trigger.
+    MaxNumAlgoOrders,
+    /// Base that the account could come to hold.
+    MaxPosition,
 }
 
 impl FilterName {
-    /// The venues' name: `PRICE_FILTER`, `LOT_SIZE`, `NOTIONAL`, `MAX_NUM_ORDERS`.
+    /// The venues' name: `PRICE_FILTER`, `LOT_SIZE` and so on.
     pub const fn name(self) -> &'static str {
         match self {
             FilterName::PriceFilter => "PRICE_FILTER",
             FilterName::LotSize => "LOT_SIZE",
             FilterName::Notional => "NOTIONAL",
             FilterName::MaxNumOrders => "MAX_NUM_ORDERS",
+            FilterName::MarketLotSize => "MARKET_LOT_SIZE",
+            FilterName::PercentPriceBySide => "PERCENT_PRICE_BY_SIDE",
+            FilterName::MaxNumAlgoOrders => "MAX_NUM_ALGO_ORDERS",
+            FilterName::MaxPosition => "MAX_POSITION",
         }
     }
 
@@ -35,6 +47,10 @@ impl FilterName {
             FilterName::LotSize => "qty",
             FilterName::Notional => "notional",
             FilterName::MaxNumOrders => "open_orders",
+            FilterName::MarketLotSize => "qty",
+            FilterName::PercentPriceBySide => "px",
+            FilterName::MaxNumAlgoOrders => "algo_orders",
+            FilterName::MaxPosition => "position",
         }
     }
 }
@@ -102,6 +118,33 @@ pub enum ExReject {
         /// The best opposite price.
         best: Px,
     },
+    /// An order's trigger is reached already.
+    #[error("side {side:?}, stop px mantissa {px}: must not be reached by the last trade at {last}", px = px.0, last = last.0)]
+    WouldTrigger {
+        /// Its side.
+        side: Side,
+        /// Its stop price.
+        px: Px,
+        /// The last traded price.
+        last: Px,
+    },
+    /// A trigger on a maker order, or an amount of quote on anything but a market order without trigger.
+    #[error("kind, trigger and quote must go together")]
+    Composition,
+    /// A market order for an amount of quote found less than the smallest quantity.
+    #[error("qty is {qty}, the opposite side must offer at least {min}", qty = qty.0, min = min.0)]
+    ThinBook {
+        /// What there was, in whole lots.
+        qty: Qty,
+        /// The smallest quantity.
+        min: Qty,
+    },
+    /// The two orders of a pair do not make one.
+    #[error("pair: must be one side, one quantity, and a maker order or take-profit with a stop-loss")]
+    PairShape,
+    /// The market is not between the two orders of a pair.
+    #[error("pair: the last trade must lie between the two prices")]
+    PairPrices,
     /// No open order of this account has this number (never existed, done, or somebody else's).
     #[error("order id {}: must be an open order of the account", id.0)]
     UnknownOrder {

@@ -17,6 +17,47 @@ pub struct Fees {
     pub taker_ppm: i64,
 }
 
+/// Rules of one account beyond the instrument's own; a rule of zero is not checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Filters {
+    /// Smallest market order.
+    pub market_qty_min: Qty,
+    /// Largest market order.
+    pub market_qty_max: Qty,
+    /// Quantity step of market orders.
+    pub market_lot: Qty,
+    /// Largest price × quantity of an order with a price, mantissa at `px_decimals + qty_decimals`.
+    pub notional_max: i128,
+    /// Most orders that wait for a trigger.
+    pub algo_orders_max: u32,
+    /// Most base that the account may come to hold: what it has, with every open buy and the new one, mantissa at
+    /// [`AMOUNT_DECIMALS`].
+    pub position_max: i128,
+    /// Bounds of a buy's price as shares of the last traded price, ppm.
+    pub bid_band: Band,
+    /// Bounds of a sell's price as shares of the last traded price, ppm.
+    pub ask_band: Band,
+}
+
+/// How far a price may be from the last traded one. Zero = not checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Band {
+    /// Highest price, parts per million of the last traded one.
+    pub up_ppm: u64,
+    /// Lowest price, parts per million of the last traded one.
+    pub down_ppm: u64,
+}
+
+/// What an account has open and what the market is at, as far as rules ask.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Standing {
+    pub(crate) open_orders: usize,
+    pub(crate) algo_orders: usize,
+    /// Base held and to be bought by open orders.
+    pub(crate) position: i128,
+    pub(crate) last_px: Option<Px>,
+}
+
 /// What an exchange is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExchangeConfig {
@@ -124,49 +165,154 @@ impl Rules {
         self.instrument.trading = trading;
     }
 
-    /// Filters, in the order of their reporting: trading, price, quantity, notional, open orders.
+    /// Filters, in the order of their reporting: trading, price, quantity, notional, open orders, position.
     ///
     /// `best_opposite` prices a market order's notional; with the opposite side empty that is not judged.
     pub(crate) fn judge(
         &self,
         order: &Submit,
         best_opposite: Option<Px>,
-        open_orders: usize,
+        standing: &Standing,
+        filters: &Filters,
     ) -> Result<(), ExReject> {
         let i = &self.instrument;
         if !i.trading {
             return Err(ExReject::NotTrading);
         }
+        let sleeps = order.trigger.is_some();
+        if (sleeps && (order.kind == OrderKind::LimitMaker || order.quote.is_some()))
+            || (order.quote.is_some() && order.kind != OrderKind::Market)
+        {
+            return Err(ExReject::Composition);
+        }
+        let bounds = (i.px_min.0, i.px_max.0, i.tick.0);
+        if let Some(trigger) = order.trigger {
+            in_bounds(FilterName::PriceFilter, trigger.px.0, bounds, i.px_decimals)?;
+        }
         let px = match order.kind {
+            OrderKind::Market if sleeps => order.trigger.map(|t| t.px),
             OrderKind::Market => best_opposite,
             OrderKind::Limit | OrderKind::LimitMaker => {
-                let bounds = (i.px_min.0, i.px_max.0, i.tick.0);
                 in_bounds(FilterName::PriceFilter, order.px.0, bounds, i.px_decimals)?;
                 Some(order.px)
             }
         };
-        in_bounds(FilterName::LotSize, order.qty.0, (i.qty_min.0, i.qty_max.0, i.lot.0), i.qty_decimals)?;
-        if self.base.apply_i64(order.qty.0 as i128).is_none() {
-            let value = Decimal { mantissa: order.qty.0 as i128, decimals: i.qty_decimals };
-            return Err(too_large(FilterName::LotSize, value));
+        if order.kind != OrderKind::Market
+            && let Some(last) = standing.last_px
+        {
+            let band = if order.side == Side::Buy { filters.bid_band } else { filters.ask_band };
+            self.within(band, order.px, last)?;
         }
-        if let Some(px) = px {
-            let value =
-                Decimal { mantissa: Instrument::notional(px, order.qty), decimals: i.notional_decimals() };
-            if value.mantissa < i.notional_min {
-                let bound = Decimal { mantissa: i.notional_min, ..value };
-                return Err(filter(FilterName::Notional, value, FilterRule::AtLeast, bound));
+        match order.quote {
+            Some(quote) => {
+                self.judge_quote(quote)?;
+                if order.qty.0 > 0 {
+                    self.judge_qty(order.kind, order.qty, filters)?;
+                }
             }
-            if order.kind != OrderKind::Market && self.quote_amount(px, order.qty).is_none() {
-                return Err(too_large(FilterName::Notional, value));
+            None => {
+                self.judge_qty(order.kind, order.qty, filters)?;
+                self.judge_notional(order, px, filters)?;
             }
         }
-        if order.may_rest() && i.open_orders_max != 0 && open_orders >= i.open_orders_max as usize {
-            let count = |n: usize| Decimal { mantissa: n as i128, decimals: 0 };
-            let (value, bound) = (count(open_orders + 1), count(i.open_orders_max as usize));
-            return Err(filter(FilterName::MaxNumOrders, value, FilterRule::AtMost, bound));
+        let count = |n: usize| Decimal { mantissa: n as i128, decimals: 0 };
+        if order.may_rest() || sleeps {
+            let most = i.open_orders_max as usize;
+            if most != 0 && standing.open_orders >= most {
+                let value = count(standing.open_orders + 1);
+                return Err(filter(FilterName::MaxNumOrders, value, FilterRule::AtMost, count(most)));
+            }
+        }
+        let most = filters.algo_orders_max as usize;
+        if sleeps && most != 0 && standing.algo_orders >= most {
+            let value = count(standing.algo_orders + 1);
+            return Err(filter(FilterName::MaxNumAlgoOrders, value, FilterRule::AtMost, count(most)));
+        }
+        if order.side == Side::Buy && filters.position_max != 0 {
+            let amount = |mantissa| Decimal { mantissa, decimals: AMOUNT_DECIMALS };
+            let after = standing.position.saturating_add(self.base_amount(order.qty));
+            if after > filters.position_max {
+                let bound = amount(filters.position_max);
+                return Err(filter(FilterName::MaxPosition, amount(after), FilterRule::AtMost, bound));
+            }
         }
         Ok(())
+    }
+
+    /// Quantity bounds, and those of market orders.
+    pub(crate) fn judge_qty(&self, kind: OrderKind, qty: Qty, filters: &Filters) -> Result<(), ExReject> {
+        let i = &self.instrument;
+        in_bounds(FilterName::LotSize, qty.0, (i.qty_min.0, i.qty_max.0, i.lot.0), i.qty_decimals)?;
+        if kind == OrderKind::Market {
+            let bounds = (filters.market_qty_min.0, filters.market_qty_max.0, filters.market_lot.0);
+            in_bounds(FilterName::MarketLotSize, qty.0, bounds, i.qty_decimals)?;
+        }
+        if self.base.apply_i64(qty.0 as i128).is_none() {
+            let value = Decimal { mantissa: qty.0 as i128, decimals: i.qty_decimals };
+            return Err(too_large(FilterName::LotSize, value));
+        }
+        Ok(())
+    }
+
+    fn judge_notional(&self, order: &Submit, px: Option<Px>, filters: &Filters) -> Result<(), ExReject> {
+        let i = &self.instrument;
+        let Some(px) = px else { return Ok(()) };
+        let value =
+            Decimal { mantissa: Instrument::notional(px, order.qty), decimals: i.notional_decimals() };
+        if value.mantissa < i.notional_min {
+            let bound = Decimal { mantissa: i.notional_min, ..value };
+            return Err(filter(FilterName::Notional, value, FilterRule::AtLeast, bound));
+        }
+        if order.kind == OrderKind::Market {
+            return Ok(());
+        }
+        if self.quote_amount(px, order.qty).is_none() {
+            return Err(too_large(FilterName::Notional, value));
+        }
+        if filters.notional_max != 0 && value.mantissa > filters.notional_max {
+            let bound = Decimal { mantissa: filters.notional_max, ..value };
+            return Err(filter(FilterName::Notional, value, FilterRule::AtMost, bound));
+        }
+        Ok(())
+    }
+
+    /// An amount of quote to spend or to get, against the smallest notional.
+    fn judge_quote(&self, quote: i128) -> Result<(), ExReject> {
+        let amount = |mantissa| Decimal { mantissa, decimals: AMOUNT_DECIMALS };
+        let least = self.quote.apply(self.instrument.notional_min).unwrap_or(i128::MAX).max(1);
+        if quote < least {
+            let (value, bound) = (amount(quote), amount(least));
+            return Err(filter(FilterName::Notional, value, FilterRule::AtLeast, bound));
+        }
+        match i64::try_from(quote) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(too_large(FilterName::Notional, amount(quote))),
+        }
+    }
+
+    /// A price against the last traded one.
+    fn within(&self, band: Band, px: Px, last: Px) -> Result<(), ExReject> {
+        let (millionths, last_wide) = (px.0 as i128 * 1_000_000, last.0 as i128);
+        let number = |mantissa: i128| Decimal { mantissa, decimals: self.instrument.px_decimals };
+        for (ppm, rule) in [(band.up_ppm, FilterRule::AtMost), (band.down_ppm, FilterRule::AtLeast)] {
+            let bound = last_wide * ppm as i128;
+            let broken = match rule {
+                FilterRule::AtMost => millionths > bound,
+                _ => millionths < bound,
+            };
+            if ppm != 0 && broken {
+                let bound = number(bound / 1_000_000);
+                return Err(filter(FilterName::PercentPriceBySide, number(px.0 as i128), rule, bound));
+            }
+        }
+        Ok(())
+    }
+
+    /// The most that `amount` of quote is worth in whole lots at `px`.
+    pub(crate) fn qty_for(&self, px: Px, amount: i128) -> Qty {
+        let mantissa = amount.max(0).saturating_mul(self.quote.down) / self.quote.up;
+        let qty = i64::try_from(mantissa / px.0.max(1) as i128).unwrap_or(i64::MAX);
+        self.floor_to_lot(Qty(qty))
     }
 
     /// Amount of base in `qty`, at 8 decimals. Exact for a multiple of the lot; an order that passed

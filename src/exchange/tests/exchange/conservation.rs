@@ -46,7 +46,7 @@ fn random_traffic_conserves_both_assets() {
             ex.add_account(n * 500 * lot_amount, n * 500 * quote_per_lot);
         }
         let (before, mut r, mut out) = (totals(&ex), Lcg(seed as u64), Vec::new());
-        let (mut traded, mut refused) = (0, 0);
+        let (mut traded, mut woke, mut refused) = (0, 0, 0);
         for op in 0..6_000 {
             out.clear();
             let account = AccountIx(r.below(6) as u32);
@@ -58,16 +58,38 @@ fn random_traffic_conserves_both_assets() {
             } else {
                 let kind = [OrderKind::Limit, OrderKind::Limit, OrderKind::Market, OrderKind::LimitMaker]
                     [r.below(4) as usize];
-                let tif = if r.below(3) == 0 { Tif::Ioc } else { Tif::Gtc };
+                let tif = [Tif::Gtc, Tif::Gtc, Tif::Ioc, Tif::Fok][r.below(4) as usize];
+                let stp =
+                    [Stp::None, Stp::ExpireTaker, Stp::ExpireMaker, Stp::ExpireBoth][r.below(4) as usize];
                 let (side, px) = (r.side(), Px(tick * (990 + r.below(20) as i64)));
                 let qty = Qty(lot * (1 + r.below(200) as i64));
-                let submit = Submit { token: 0, side, px, qty, kind, tif };
-                refused += ex.submit(Ts(op), account, submit, &mut out).is_err() as u32;
+                let away = |r: &mut Lcg, sign: i64| Px(px.0 + sign * side.sign() * tick * r.below(6) as i64);
+                let stop = |px| Some(Trigger { kind: TriggerKind::StopLoss, px });
+                let submit = Submit { kind, tif, stp, ..Submit::limit(side, px, qty) };
+                refused += match r.below(6) {
+                    0 => {
+                        let trigger = stop(away(&mut r, 1));
+                        let asleep = Submit { trigger, ..submit };
+                        ex.submit(Ts(op), account, asleep, &mut out).is_err()
+                    }
+                    1 => {
+                        let near = Submit { kind: OrderKind::LimitMaker, px: away(&mut r, -1), ..submit };
+                        let far = Submit { kind: OrderKind::Limit, trigger: stop(away(&mut r, 1)), ..submit };
+                        ex.submit_pair(Ts(op), account, [near, far], &mut out).is_err()
+                    }
+                    2 if kind == OrderKind::Market => {
+                        let quote = Some(quote_per_lot * r.below(200) as i128);
+                        ex.submit(Ts(op), account, Submit { quote, ..submit }, &mut out).is_err()
+                    }
+                    _ => ex.submit(Ts(op), account, submit, &mut out).is_err(),
+                } as u32;
             }
             traded += trades(&out).len();
+            woke += out.iter().filter(|e| matches!(e, ExEvent::Triggered { .. })).count();
             assert_eq!(totals(&ex), before, "listing {seed}, operation {op}");
         }
-        assert!(traded > 200 && refused > 20, "listing {seed}: {traded} trades, {refused} refusals");
+        let did = format!("listing {seed}: {traded} trades, {woke} woken, {refused} refused");
+        assert!(traded > 200 && woke > 20 && refused > 20, "{did}");
         for n in 0..6 {
             ex.cancel_all(Ts(9_999), AccountIx(n), &mut out);
             let b = ex.balances(AccountIx(n));

@@ -43,7 +43,7 @@ pub(crate) fn exchange_with(instrument: Instrument) -> Exchange {
 }
 
 pub(crate) fn limit(side: Side, px: i64, qty: i64) -> Submit {
-    Submit { token: 7, side, px: Px(px), qty: Qty(qty), kind: OrderKind::Limit, tif: Tif::Gtc }
+    Submit { token: 7, ..Submit::limit(side, Px(px), Qty(qty)) }
 }
 
 pub(crate) fn ioc(side: Side, px: i64, qty: i64) -> Submit {

@@ -4,6 +4,7 @@ mod conservation;
 mod crowd;
 mod filters;
 mod listing;
+mod naive;
 mod recorded;
 mod twin;
 mod worked;

@@ -60,6 +60,8 @@ fn events_of_one_order_come_in_their_stated_order() {
             ExEvent::Cancelled { .. } => "cancelled",
             ExEvent::Expired { .. } => "expired",
             ExEvent::Level { .. } => "level",
+            ExEvent::Triggered { .. } => "triggered",
+            ExEvent::Prevented { .. } => "prevented",
         })
         .collect();
     assert_eq!(names, ["accepted", "trade", "trade", "level", "level"]);
