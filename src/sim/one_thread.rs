@@ -469,7 +469,7 @@ impl OneThread {
             match out {
                 Out::Text { conn, payload } => self.wires.to_engine(conn.0, payload, now),
                 Out::Close { conn } => self.wires.closed(conn.0),
-                Out::Http { id, status, body } => {
+                Out::Http { id, status, body, .. } => {
                     self.held_requests -= 1;
                     let (status, mut body) = match &mut self.rest_tamper {
                         Some(tamper) => tamper(status, body),

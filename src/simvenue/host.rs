@@ -256,9 +256,13 @@ impl Host {
             slot.busy |= !is_text;
             let sent = match item {
                 Out::Text { payload, .. } => slot.conn.send_text(&payload),
-                Out::Http { status, body, .. } => {
+                Out::Http { status, headers, body, .. } => {
                     slot.answered_at = Some(self.options.clock.now());
-                    slot.conn.respond(&Response::json(status, body))
+                    let mut response = Response::json(status, body);
+                    for (name, value) in &headers {
+                        response.headers.push(name, value);
+                    }
+                    slot.conn.respond(&response)
                 }
                 Out::Close { .. } => {
                     slot.conn.close(ServerClose::Clean { code: POLICY_VIOLATION });

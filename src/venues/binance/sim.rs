@@ -4,12 +4,12 @@
 //! it which connections are open, what they sent and what time it is; it answers with bytes for connections and
 //! requests ([`Out`]). The same configuration and the same calls give the same bytes.
 //!
-//! It speaks the venue's WebSocket API (`order.place`, `order.cancel`, `openOrders.cancelAll`, `order.status`,
-//! `openOrders.status`, `account.status`, `userDataStream.subscribe.signature`, `exchangeInfo`, `depth`, `time`,
-//! `ping`), the market streams `@depth`, `@depth@100ms`, `@bookTicker` and `@trade`, and REST for the same requests;
-//! it checks signatures, time stamps, filters, balances and rate limits and refuses in the venue's own words. Source:
-//! the venue's documentation repository of 2026-07 (`web-socket-api.md`, `web-socket-streams.md`, `rest-api.md`,
-//! `user-data-stream.md`, `errors.md`).
+//! It speaks the venue's WebSocket API (sessions and their logon, account events, placing, testing, cancelling and
+//! replacing orders, order lists, every query about them, `exchangeInfo`, `depth`, `time`, `ping`), the market streams
+//! `@depth`, `@depth@100ms`, `@bookTicker` and `@trade`, and REST for the same requests; it checks signatures (HMAC and
+//! Ed25519), time stamps, filters, balances and rate limits and refuses in the venue's own words. Source: the venue's
+//! documentation repository of 2026-07 (`web-socket-api.md`, `web-socket-streams.md`, `rest-api.md`,
+//! `user-data-stream.md`, `errors.md`, `filters.md`, `faqs/stp_faq.md`).
 //!
 //! Two markets can stand behind it:
 //!
@@ -19,13 +19,13 @@
 //!   `GET /api/v3/depth` asks for one, which gets that line's bytes. Our orders fill against the recorded trades and
 //!   quotes ([`exchange::RecordedMarket`]).
 //!
-//! What it does not do: FOK, stop, iceberg and pegged orders, quantities in quote, order lists, amendments,
-//! cancel-replace, Ed25519 and RSA keys, session logon. An order that would trade with one of the same account expires
-//! (`EXPIRE_TAKER`); `exchangeInfo` says so.
+//! What it does not do: iceberg, trailing and pegged orders, amendments, order lists other than OCO, RSA keys, the modes
+//! `DECREMENT` and `TRANSFER` of self-trade prevention; `exchangeInfo` says so.
 
 mod account;
 mod auth;
 mod calls;
+mod cancel;
 mod capture;
 mod config;
 mod conns;
@@ -33,21 +33,26 @@ mod depth;
 mod faults;
 mod json;
 mod listing;
+mod lists;
 mod market;
 mod order;
 mod params;
+mod place;
 mod playback;
+mod queries;
 mod rates;
 mod reject;
 mod rest;
+mod session;
+mod stream;
 mod tape;
 #[cfg(test)]
 mod tests;
-mod trading;
+mod wording;
 
 pub use capture::{CaptureError, CaptureFiles, CaptureLines, CaptureSource};
 pub use config::{CapturePace, SimAccount, SimConfig, SimError, SimLimits, SimMarket};
-pub use faults::{Garbage, GarbageKind, SimFaults};
+pub use faults::{Disconnect, Garbage, GarbageKind, SimFaults, UnknownOutcome};
 
 use auth::Keyring;
 use conns::{Conn, Conns};
@@ -55,10 +60,12 @@ use depth::DepthStream;
 use exchange::{AMOUNT_DECIMALS, AccountIx, Crowd, ExEvent, Exchange, ExchangeConfig, Fees, RecordedMarket};
 use faults::FaultState;
 use listing::{D8, Listing};
+use lists::List;
 use market::{Market, Top};
 use order::Orders;
 use rates::Rates;
 use rust_decimal::Decimal;
+use stream::AccountStream;
 use tape::Tape;
 use wire::{Px, Qty, Side, Ts};
 
@@ -82,6 +89,8 @@ pub enum Out {
         id: u64,
         /// HTTP status.
         status: u16,
+        /// Names and values besides what HTTP itself needs.
+        headers: Vec<(String, String)>,
         /// JSON.
         body: Vec<u8>,
     },
@@ -149,6 +158,11 @@ pub struct BinanceSim {
     faults: FaultState,
     conns: Conns,
     orders: Orders,
+    lists: Vec<List>,
+    /// A list that the account has not been told of yet.
+    started_list: Option<u64>,
+    open_lists: Vec<u64>,
+    stream: AccountStream,
     received: Vec<ReceivedOrder>,
     depth: [DepthStream; 2],
     /// Best prices as last told.
@@ -184,6 +198,7 @@ impl BinanceSim {
             SimMarket::Crowd { seed, config } => {
                 let mut exchange = Box::new(Exchange::new(exchange).map_err(refused)?);
                 let ours = exchange.add_account(base, quote);
+                exchange.set_filters(ours, limits.filters);
                 let mut crowd = Box::new(Crowd::new(seed, config));
                 crowd.start(now, &mut exchange, &mut events);
                 events.clear();
@@ -192,6 +207,7 @@ impl BinanceSim {
             SimMarket::Recorded { lines } => {
                 let mut market = Box::new(RecordedMarket::new(exchange).map_err(refused)?);
                 let ours = market.add_account(base, quote);
+                market.set_filters(ours, limits.filters);
                 (Market::Recorded { market, tape: Box::new(Tape::new(lines)) }, ours)
             }
         };
@@ -205,6 +221,10 @@ impl BinanceSim {
             faults: FaultState::new(faults),
             conns: Conns::default(),
             orders: Orders::default(),
+            lists: Vec::new(),
+            started_list: None,
+            open_lists: Vec::new(),
+            stream: AccountStream::default(),
             received: Vec::new(),
             depth: [interval_ns, interval_ns.saturating_mul(10)].map(|ns| DepthStream::new(ns, sent)),
             top: market.live_top().unwrap_or((None, None)),
@@ -223,10 +243,11 @@ impl BinanceSim {
     /// A WebSocket connection asks for `target` (`/stream?streams=..`, `/ws/..`, `/ws-api/v3`).
     ///
     /// # Errors
-    /// The HTTP status of the refusal: 404 unknown target, 400 bad query, 409 number in use, 429 too much weight.
+    /// The HTTP status of the refusal: 404 unknown target, 400 bad query, 409 number in use, 429 too much weight, 418
+    /// banned.
     pub fn open(&mut self, conn: ConnId, target: &str, now: Ts) -> Result<(), u16> {
         self.rates.charge(now, 2).map_err(|reject| reject.status)?;
-        self.conns.open(conn, target)?;
+        self.conns.open(conn, target, self.rates.limits(), now)?;
         self.start_tape(now);
         Ok(())
     }
@@ -277,16 +298,39 @@ impl BinanceSim {
         self.advance_at_most(now, usize::MAX, out);
     }
 
-    /// When [`BinanceSim::advance`] has something to do; `None` when nothing will happen by itself: the recording is
-    /// finished, held or not started, or the crowd sleeps.
+    /// When the market moves next by itself, or an event of the account that was delayed is due; `None` when nothing will:
+    /// the recording is finished, held or not started, or the crowd sleeps. (That a connection has lived its time is seen
+    /// by whatever [`BinanceSim::advance`] comes after.)
     pub fn next_at(&self) -> Option<Ts> {
-        match &self.market {
+        let market = match &self.market {
             Market::Live { crowd, .. } => {
                 let turn = Some(crowd.next_at()).filter(|at| *at != Ts(u64::MAX));
                 turn.into_iter().chain(self.depth.iter().filter_map(|d| d.due_at())).min()
             }
             Market::Recorded { tape, .. } => tape.due_at(),
-        }
+        };
+        market.into_iter().chain(self.stream.due_at()).min()
+    }
+
+    /// Adds an Ed25519 key of the account, by its 32 public bytes: what `session.logon` asks for.
+    pub fn add_ed25519_key(&mut self, api_key: impl Into<String>, public: [u8; 32]) {
+        self.keyring.add_ed25519(api_key.into(), public);
+    }
+
+    /// Revokes a key; sessions that logged on with it end at their next request. Returns whether it was known.
+    pub fn revoke_key(&mut self, api_key: &str) -> bool {
+        self.keyring.revoke(api_key)
+    }
+
+    /// What goes wrong on purpose from now on; counts go on.
+    pub fn faults_mut(&mut self) -> &mut SimFaults {
+        &mut self.faults.faults
+    }
+
+    /// Announces a shutdown of the server: every open connection gets a `serverShutdown` event with the next
+    /// [`BinanceSim::advance`], and is closed after `notice_ms`.
+    pub fn announce_shutdown(&mut self, notice_ms: u64, now: Ts) {
+        self.conns.shut_down(now.plus_ns(notice_ms.saturating_mul(1_000_000)), now);
     }
 
     /// Whether the recording has been played to its end. A crowd never finishes.

@@ -1,9 +1,9 @@
 //! The account's own events: what the market did to our orders, and what the client is told of it.
 
 use super::listing::D8;
-use super::order::{Execution, OrderFill, Status};
+use super::order::{Execution, OrderFill, Prevented, Status};
 use super::{BinanceSim, Outbox};
-use exchange::{ExEvent, ExpireReason, Party};
+use exchange::{ExEvent, ExpireReason, Party, Stp};
 use std::io::Write;
 use wire::{Qty, Ts};
 
@@ -17,8 +17,9 @@ impl BinanceSim {
             ExEvent::Trade { trade_id, px, qty, taker, maker, ts, .. } => {
                 for (party, rested) in [(taker, false), (maker, true)] {
                     if party.account == self.account {
-                        let fee = D8(party.fee as i128);
-                        let fill = OrderFill { trade_id: *trade_id, px: *px, qty: *qty, fee, maker: rested };
+                        let (id, fee) = (*trade_id, D8(party.fee as i128));
+                        let fill =
+                            OrderFill { trade_id: id, px: *px, qty: *qty, fee, maker: rested, ts: *ts };
                         self.on_fill(party, fill, *ts, out);
                     }
                 }
@@ -33,13 +34,62 @@ impl BinanceSim {
                     ExpireReason::ImmediateOrCancel => {
                         (Status::Expired, "EXPIRED", Some("UNFILLED_IOC_QUANTITY_EXPIRED"))
                     }
+                    ExpireReason::FillOrKill => {
+                        (Status::Expired, "EXPIRED", Some("UNFILLED_FOK_ORDER_EXPIRED"))
+                    }
                     ExpireReason::NoLiquidity => (Status::Expired, "EXPIRED", Some("INSUFFICIENT_LIQUIDITY")),
+                    ExpireReason::PairDone => (Status::Expired, "EXPIRED", Some("OCO_TRIGGER")),
+                    ExpireReason::Rejected => (Status::Expired, "EXPIRED", Some("REJECTED")),
                     ExpireReason::SelfTrade => (Status::ExpiredInMatch, "TRADE_PREVENTION", None),
                 };
                 self.end(*token, status, reason, *ts);
                 self.report(*token, kind, None, *ts, out);
             }
+            // The venue does not say what it tells when a stop price is reached: a second NEW here, now on the book.
+            ExEvent::Triggered { account, token, ts, .. } if *account == self.account => {
+                if let Some(order) = self.orders.get_mut(*token as usize) {
+                    order.working = Some(*ts);
+                    order.changed = *ts;
+                }
+                self.report(*token, "NEW", None, *ts, out);
+            }
+            ExEvent::Prevented { account, .. } if *account == self.account => self.on_prevented(event),
             _ => {}
+        }
+    }
+
+    /// Notes a prevented self-trade with both orders; that they expire is said by what follows.
+    fn on_prevented(&mut self, event: &ExEvent) {
+        let ExEvent::Prevented {
+            match_id,
+            taker_token,
+            maker_token,
+            px,
+            taker_leaves,
+            maker_leaves,
+            mode,
+            ts,
+            ..
+        } = event
+        else {
+            return;
+        };
+        let tokens = [*taker_token as usize, *maker_token as usize];
+        let [taker, maker] = tokens.map(|token| self.orders.get(token).map_or(0, |o| o.id));
+        let prevented = Prevented {
+            id: *match_id,
+            taker,
+            maker,
+            px: *px,
+            mode: *mode,
+            taker_qty: (*mode != Stp::ExpireMaker).then_some(*taker_leaves),
+            maker_qty: (*mode != Stp::ExpireTaker).then_some(*maker_leaves),
+            ts: *ts,
+        };
+        for token in tokens {
+            if let Some(order) = self.orders.get_mut(token) {
+                order.prevented.push(prevented);
+            }
         }
     }
 
@@ -77,7 +127,7 @@ impl BinanceSim {
         };
         let execution = Execution { kind, id: self.executions, fill, ts };
         let copies = self.faults.report_copies();
-        self.conns.tell(copies, out, |payload, unit| {
+        self.stream.report(&self.faults, &self.conns, copies, ts, out, |payload, unit| {
             order.put_report(payload, &self.listing, &execution, lie, unit);
         });
     }
@@ -87,8 +137,9 @@ impl BinanceSim {
         if !std::mem::take(&mut self.account_changed) {
             return;
         }
-        let (assets, at) = (self.assets(), self.account_changed_at);
-        self.conns.tell(1, out, |payload, unit| {
+        let assets = self.assets().map(|(asset, free, locked)| (asset.to_string(), free, locked));
+        let at = self.account_changed_at;
+        self.stream.tell(&self.faults, &self.conns, 1, at, out, |payload, unit| {
             let _ = write!(
                 payload,
                 r#"{{"e":"outboundAccountPosition","E":{at},"u":{at},"B":["#,

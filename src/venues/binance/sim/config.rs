@@ -2,7 +2,7 @@
 
 use super::capture::{CaptureError, CaptureSource};
 use super::faults::SimFaults;
-use exchange::{CrowdConfig, Fees};
+use exchange::{CrowdConfig, Fees, Filters};
 use rust_decimal::Decimal;
 use wire::Instrument;
 
@@ -54,7 +54,7 @@ pub struct SimAccount {
     pub quote: Decimal,
 }
 
-/// Rate limits, all fixed windows aligned to the clock as the venue's are.
+/// What the venue allows: rates, in fixed windows aligned to the clock, lives of connections, filters of the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SimLimits {
     /// Unfilled orders per 10 s.
@@ -65,16 +65,31 @@ pub struct SimLimits {
     pub weight_per_min: u32,
     /// Requests that one market connection may send per second (SUBSCRIBE and the like).
     pub stream_requests_per_s: u32,
+    /// Requests over the weight limit within one minute after which the address is banned (418): 2 minutes the first
+    /// time, twice as long each further time, 3 days at most. 0 = never.
+    pub ban_after: u32,
+    /// How long a connection may live, ms.
+    pub connection_ms: u64,
+    /// How long before that end a `serverShutdown` event says so, ms; 0 = not at all.
+    pub shutdown_notice_ms: u64,
+    /// Filters of the account beyond the instrument's own; `exchangeInfo` lists those that are set.
+    pub filters: Filters,
 }
 
 impl Default for SimLimits {
-    /// The venue's published figures: 50 orders in 10 s, 160000 a day, weight 6000 a minute, 5 messages a second.
+    /// The venue's published figures: 50 orders in 10 s, 160000 a day, weight 6000 a minute, 5 messages a second,
+    /// connections of 24 hours. It bans for repeated violation without saying how often that is: after 20 here.
+    /// Nor does it say how long before an end its notice comes: 10 minutes here.
     fn default() -> SimLimits {
         SimLimits {
             orders_per_10s: 50,
             orders_per_day: 160_000,
             weight_per_min: 6_000,
             stream_requests_per_s: 5,
+            ban_after: 20,
+            connection_ms: 86_400_000,
+            shutdown_notice_ms: 600_000,
+            filters: Filters::default(),
         }
     }
 }

@@ -35,18 +35,38 @@ pub(super) struct ApiConn {
     pub(super) unit: Unit,
     /// The active subscription to the account's events.
     pub(super) subscription: Option<u32>,
+    /// Whether that came by the session's logon.
+    pub(super) by_logon: bool,
     pub(super) subscriptions_made: u32,
+    pub(super) opened: Ts,
+    /// The key that the session has logged on with, and since when.
+    pub(super) logon: Option<(String, Ts)>,
+}
+
+/// When a connection is told to go, and when it has to.
+struct Life {
+    warn_at: Option<Ts>,
+    ends_at: Ts,
 }
 
 /// All open connections, in the order of their numbers.
 #[derive(Default)]
 pub(super) struct Conns {
     open: BTreeMap<u32, Conn>,
+    lives: BTreeMap<u32, Life>,
+    /// The earliest of all warnings and ends.
+    due_at: Option<Ts>,
 }
 
 impl Conns {
     /// Opens a connection for an upgrade target; the HTTP status of the refusal otherwise.
-    pub(super) fn open(&mut self, conn: ConnId, target: &str) -> Result<(), u16> {
+    pub(super) fn open(
+        &mut self,
+        conn: ConnId,
+        target: &str,
+        limits: &SimLimits,
+        now: Ts,
+    ) -> Result<(), u16> {
         if self.open.contains_key(&conn.0) {
             return Err(409);
         }
@@ -70,7 +90,10 @@ impl Conns {
                 rate_limits: query("returnRateLimits") != Some("false"),
                 unit,
                 subscription: None,
+                by_logon: false,
                 subscriptions_made: 0,
+                opened: now,
+                logon: None,
             }),
             "/stream" => market(true, query("streams").unwrap_or_default())?,
             "/ws" => market(false, "")?,
@@ -80,11 +103,50 @@ impl Conns {
             },
         };
         self.open.insert(conn.0, opened);
+        let ends_at = now.plus_ns(limits.connection_ms.saturating_mul(1_000_000));
+        self.lives.insert(conn.0, Life { warn_at: warning(ends_at, limits.shutdown_notice_ms), ends_at });
+        self.find_due();
         Ok(())
     }
 
     pub(super) fn close(&mut self, conn: ConnId) {
         self.open.remove(&conn.0);
+        self.lives.remove(&conn.0);
+        self.find_due();
+    }
+
+    /// Says to every connection that the server is about to shut down, and ends them all at `ends_at`.
+    pub(super) fn shut_down(&mut self, ends_at: Ts, now: Ts) {
+        for life in self.lives.values_mut() {
+            *life = Life { warn_at: Some(now), ends_at };
+        }
+        self.find_due();
+    }
+
+    /// Warns and ends the connections whose time has come; whether there were any.
+    pub(super) fn pass_time(&mut self, now: Ts, out: &mut Outbox) -> bool {
+        if self.due_at.is_none_or(|due| due > now) {
+            return false;
+        }
+        for (id, life) in &mut self.lives {
+            let conn = ConnId(*id);
+            if life.warn_at.take_if(|at| *at <= now).is_some()
+                && let Some(payload) = self.open.get(id).map(|c| c.shutdown_event(now))
+            {
+                out.push(Out::Text { conn, payload });
+            }
+            if life.ends_at <= now {
+                self.open.remove(id);
+                out.push(Out::Close { conn });
+            }
+        }
+        self.lives.retain(|_, life| life.ends_at > now);
+        self.find_due();
+        true
+    }
+
+    fn find_due(&mut self) {
+        self.due_at = self.lives.values().map(|l| l.warn_at.map_or(l.ends_at, |at| at.min(l.ends_at))).min();
     }
 
     pub(super) fn get_mut(&mut self, conn: ConnId) -> Option<&mut Conn> {
@@ -147,6 +209,26 @@ impl Conns {
             Conn::Market(m) if m.streams.iter().any(|s| s == stream) => Some((ConnId(*conn), m)),
             _ => None,
         })
+    }
+}
+
+/// When a connection that ends is told so.
+fn warning(ends_at: Ts, notice_ms: u64) -> Option<Ts> {
+    (notice_ms > 0).then(|| Ts(ends_at.0.saturating_sub(notice_ms.saturating_mul(1_000_000))))
+}
+
+impl Conn {
+    /// The event that announces a shutdown, in the form of this kind of connection.
+    fn shutdown_event(&self, now: Ts) -> Vec<u8> {
+        let event = |unit: Unit| format!(r#"{{"e":"serverShutdown","E":{}}}"#, unit.of(now));
+        match self {
+            Conn::Api(api) => format!(r#"{{"event":{}}}"#, event(api.unit)),
+            Conn::Market(m) if m.combined => {
+                format!(r#"{{"stream":"!serverShutdown","data":{}}}"#, event(m.unit))
+            }
+            Conn::Market(m) => event(m.unit),
+        }
+        .into_bytes()
     }
 }
 
@@ -274,12 +356,14 @@ mod tests {
     #[test]
     fn targets_decide_what_a_connection_is() {
         let mut conns = Conns::default();
-        assert_eq!(conns.open(ConnId(1), "/stream?streams=a@trade/b@depth&timeUnit=MICROSECOND"), Ok(()));
-        assert_eq!(conns.open(ConnId(1), "/ws"), Err(409));
-        assert_eq!(conns.open(ConnId(2), "/ws/a@trade"), Ok(()));
-        assert_eq!(conns.open(ConnId(3), "/ws-api/v3?returnRateLimits=false"), Ok(()));
-        assert_eq!(conns.open(ConnId(4), "/elsewhere"), Err(404));
-        assert_eq!(conns.open(ConnId(4), "/ws?timeUnit=NANO"), Err(400));
+        let limits = SimLimits::default();
+        let mut open = |id, target: &str| conns.open(id, target, &limits, Ts(0));
+        assert_eq!(open(ConnId(1), "/stream?streams=a@trade/b@depth&timeUnit=MICROSECOND"), Ok(()));
+        assert_eq!(open(ConnId(1), "/ws"), Err(409));
+        assert_eq!(open(ConnId(2), "/ws/a@trade"), Ok(()));
+        assert_eq!(open(ConnId(3), "/ws-api/v3?returnRateLimits=false"), Ok(()));
+        assert_eq!(open(ConnId(4), "/elsewhere"), Err(404));
+        assert_eq!(open(ConnId(4), "/ws?timeUnit=NANO"), Err(400));
         assert_eq!(conns.markets("a@trade").map(|(c, _)| c.0).collect::<Vec<_>>(), [1, 2]);
         let (mut faults, mut out) = (FaultState::default(), Outbox::new());
         conns.replay("a@trade", br#"{"stream":"a@trade","data":{"p":{}}}"#, &mut faults, &mut out);

@@ -16,8 +16,38 @@ pub struct SimFaults {
     pub drop_market_nth: Option<u64>,
     /// Events of an order leave before the reply to the request that caused them.
     pub events_before_reply: bool,
+    /// The n-th `executionReport` leaves after the one that follows it.
+    pub swap_report_nth: Option<u64>,
+    /// Events of the account leave so much later, ms; replies do not.
+    pub account_delay_ms: u64,
+    /// Events of the account are lost, while connection and subscription stay: executions happen unheard.
+    pub account_stream_down: bool,
+    /// The n-th request to place an order (cancel-replace and lists included) is answered with an unknown outcome.
+    pub unknown_outcome: Option<UnknownOutcome>,
+    /// The connection of the n-th request of the WebSocket API is closed instead of an answer.
+    pub disconnect: Option<Disconnect>,
     /// Each of these is sent, as an extra frame, right before the n-th market message.
     pub garbage_frames: Vec<Garbage>,
+}
+
+/// An answer that leaves the fate of an order open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownOutcome {
+    /// Which request.
+    pub nth: u64,
+    /// Whether it was carried out.
+    pub executed: bool,
+    /// -1006 (status 500) rather than -1007 (status 504).
+    pub unexpected: bool,
+}
+
+/// A connection that ends at a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Disconnect {
+    /// Which request.
+    pub nth: u64,
+    /// Whether it was carried out.
+    pub executed: bool,
 }
 
 /// One bad frame.
@@ -89,6 +119,8 @@ impl GarbageKind {
 pub(super) struct FaultState {
     pub(super) faults: SimFaults,
     acks: u64,
+    placements: u64,
+    requests: u64,
     reports: u64,
     trade_reports: u64,
     market: u64,
@@ -103,6 +135,23 @@ impl FaultState {
     pub(super) fn withholds_ack(&mut self) -> bool {
         self.acks += 1;
         self.faults.drop_ack_nth == Some(self.acks)
+    }
+
+    /// Counts a request to place orders; how it leaves its outcome open, if it does.
+    pub(super) fn outcome_unknown(&mut self) -> Option<UnknownOutcome> {
+        self.placements += 1;
+        self.faults.unknown_outcome.filter(|u| u.nth == self.placements)
+    }
+
+    /// Counts a request of the WebSocket API; how its connection ends, if it does.
+    pub(super) fn disconnects(&mut self) -> Option<Disconnect> {
+        self.requests += 1;
+        self.faults.disconnect.filter(|d| d.nth == self.requests)
+    }
+
+    /// Whether the report just counted lets the next one pass.
+    pub(super) fn swaps_report(&self) -> bool {
+        self.faults.swap_report_nth == Some(self.reports)
     }
 
     /// Counts an execution report; how often it is sent.

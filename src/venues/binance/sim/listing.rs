@@ -3,6 +3,7 @@
 use super::config::SimError;
 use super::rates::Rates;
 use super::reject::Reject;
+use exchange::Filters;
 use rust_decimal::Decimal;
 use std::fmt;
 use std::io::Write;
@@ -126,17 +127,16 @@ impl Listing {
                 r#","exchangeFilters":[],"symbols":[{{"symbol":"{symbol}","status":"{status}","baseAsset":"{base}","#,
                 r#""baseAssetPrecision":8,"quoteAsset":"{quote}","quotePrecision":8,"quoteAssetPrecision":8,"#,
                 r#""baseCommissionPrecision":8,"quoteCommissionPrecision":8,"#,
-                r#""orderTypes":["LIMIT","LIMIT_MAKER","MARKET"],"icebergAllowed":false,"ocoAllowed":false,"#,
-                r#""otoAllowed":false,"opoAllowed":false,"quoteOrderQtyMarketAllowed":false,"#,
-                r#""allowTrailingStop":false,"cancelReplaceAllowed":false,"amendAllowed":false,"#,
+                r#""orderTypes":["LIMIT","LIMIT_MAKER","MARKET","STOP_LOSS","STOP_LOSS_LIMIT","TAKE_PROFIT","#,
+                r#""TAKE_PROFIT_LIMIT"],"icebergAllowed":false,"ocoAllowed":true,"#,
+                r#""otoAllowed":false,"opoAllowed":false,"quoteOrderQtyMarketAllowed":true,"#,
+                r#""allowTrailingStop":false,"cancelReplaceAllowed":true,"amendAllowed":false,"#,
                 r#""pegInstructionsAllowed":false,"isSpotTradingAllowed":true,"isMarginTradingAllowed":false,"#,
                 r#""filters":[{{"filterType":"PRICE_FILTER","minPrice":"{px_min}","maxPrice":"{px_max}","#,
                 r#""tickSize":"{tick}"}},{{"filterType":"LOT_SIZE","minQty":"{qty_min}","maxQty":"{qty_max}","#,
                 r#""stepSize":"{lot}"}},{{"filterType":"NOTIONAL","minNotional":"{notional_min}","#,
                 r#""applyMinToMarket":true,"maxNotional":"{notional_max}","applyMaxToMarket":false,"#,
-                r#""avgPriceMins":0}},{{"filterType":"MAX_NUM_ORDERS","maxNumOrders":{open_orders_max}}}],"#,
-                r#""permissions":[],"permissionSets":[["SPOT"]],"defaultSelfTradePreventionMode":"EXPIRE_TAKER","#,
-                r#""allowedSelfTradePreventionModes":["EXPIRE_TAKER"]}}]}}"#
+                r#""avgPriceMins":0}},{{"filterType":"MAX_NUM_ORDERS","maxNumOrders":{open_orders_max}}}"#
             ),
             symbol = i.symbol,
             status = status,
@@ -148,19 +148,66 @@ impl Listing {
             qty_min = self.qty8(i.qty_min),
             qty_max = self.qty8(i.qty_max),
             lot = self.qty8(i.lot),
-            notional_min = self.notional_min8(),
-            // The matching engine counts amounts in 64 bits at 8 decimals.
-            notional_max = D8(i64::MAX as i128),
+            notional_min = self.notional8(i.notional_min),
+            notional_max = self.notional_max8(&rates.limits().filters),
             open_orders_max = i.open_orders_max,
+        );
+        self.put_filters(out, &rates.limits().filters);
+        out.extend_from_slice(
+            concat!(
+                r#"],"permissions":[],"permissionSets":[["SPOT"]],"defaultSelfTradePreventionMode":"EXPIRE_TAKER","#,
+                r#""allowedSelfTradePreventionModes":["NONE","EXPIRE_TAKER","EXPIRE_MAKER","EXPIRE_BOTH"]}]}"#
+            )
+            .as_bytes(),
         );
     }
 
-    fn notional_min8(&self) -> D8 {
+    /// Appends the filters of the account that are set.
+    fn put_filters(&self, out: &mut Vec<u8>, f: &Filters) {
+        if [f.market_qty_min, f.market_qty_max, f.market_lot] != [Qty(0); 3] {
+            let _ = write!(
+                out,
+                r#",{{"filterType":"MARKET_LOT_SIZE","minQty":"{}","maxQty":"{}","stepSize":"{}"}}"#,
+                self.qty8(f.market_qty_min),
+                self.qty8(f.market_qty_max),
+                self.qty8(f.market_lot)
+            );
+        }
+        if (f.bid_band, f.ask_band) != Default::default() {
+            let share = |ppm: u64| D8(ppm as i128 * 100);
+            let _ = write!(
+                out,
+                concat!(
+                    r#",{{"filterType":"PERCENT_PRICE_BY_SIDE","bidMultiplierUp":"{}","bidMultiplierDown":"{}","#,
+                    r#""askMultiplierUp":"{}","askMultiplierDown":"{}","avgPriceMins":0}}"#
+                ),
+                share(f.bid_band.up_ppm),
+                share(f.bid_band.down_ppm),
+                share(f.ask_band.up_ppm),
+                share(f.ask_band.down_ppm)
+            );
+        }
+        if f.algo_orders_max != 0 {
+            let max = f.algo_orders_max;
+            let _ = write!(out, r#",{{"filterType":"MAX_NUM_ALGO_ORDERS","maxNumAlgoOrders":{max}}}"#);
+        }
+        if f.position_max != 0 {
+            let max = D8(f.position_max);
+            let _ = write!(out, r#",{{"filterType":"MAX_POSITION","maxPosition":"{max}"}}"#);
+        }
+    }
+
+    /// The largest notional; the matching engine counts amounts in 64 bits at 8 decimals.
+    fn notional_max8(&self, filters: &Filters) -> D8 {
+        if filters.notional_max == 0 { D8(i64::MAX as i128) } else { self.notional8(filters.notional_max) }
+    }
+
+    /// A notional as the venue writes it.
+    fn notional8(&self, mantissa: i128) -> D8 {
         let decimals = self.instrument.notional_decimals();
-        let min = self.instrument.notional_min;
         D8(match decimals.checked_sub(TEXT_DECIMALS) {
-            Some(beyond) => min / 10i128.pow(beyond as u32),
-            None => min.saturating_mul(10i128.pow((TEXT_DECIMALS - decimals) as u32)),
+            Some(beyond) => mantissa / 10i128.pow(beyond as u32),
+            None => mantissa.saturating_mul(10i128.pow((TEXT_DECIMALS - decimals) as u32)),
         })
     }
 }

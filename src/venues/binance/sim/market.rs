@@ -29,6 +29,36 @@ impl Market {
         }
     }
 
+    pub(super) fn submit_pair(
+        &mut self,
+        now: Ts,
+        account: AccountIx,
+        orders: [Submit; 2],
+        out: &mut Vec<ExEvent>,
+    ) -> Result<[ExOrderId; 2], ExReject> {
+        match self {
+            Market::Live { exchange, .. } => exchange.submit_pair(now, account, orders, out),
+            Market::Recorded { market, .. } => market.submit_pair(now, account, orders, out),
+        }
+    }
+
+    /// Judges an order by the filters alone.
+    pub(super) fn judge(&self, account: AccountIx, order: &Submit) -> Result<(), ExReject> {
+        match self {
+            Market::Live { exchange, .. } => exchange.judge(account, order),
+            Market::Recorded { market, .. } => market.judge(account, order),
+        }
+    }
+
+    /// The quantity of an order that is known.
+    pub(super) fn order_qty(&self, id: ExOrderId) -> Option<Qty> {
+        let order = match self {
+            Market::Live { exchange, .. } => exchange.order(id),
+            Market::Recorded { market, .. } => market.order(id),
+        };
+        order.map(|o| o.qty)
+    }
+
     pub(super) fn cancel(
         &mut self,
         now: Ts,

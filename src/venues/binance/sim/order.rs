@@ -1,10 +1,8 @@
-//! Orders of our account as the venue's order desk keeps them, and how it words them.
+//! Orders of our account as the venue's order desk keeps them.
 
-use super::json::put_str;
-use super::listing::{D8, Listing, Unit};
-use exchange::{OrderKind, Tif};
+use super::listing::{D8, Listing};
+use exchange::{OrderKind, Stp, Tif, Trigger, TriggerKind};
 use std::collections::BTreeMap;
-use std::io::Write;
 use wire::{Px, Qty, Side, Ts};
 
 /// What became of an order.
@@ -43,12 +41,20 @@ pub(super) struct Order {
     pub(super) client_id: String,
     /// The id it got when it was cancelled; the cancel's own reply and event carry it as `clientOrderId`.
     pub(super) cancel_id: Option<String>,
+    /// The order list that it belongs to.
+    pub(super) list: Option<u64>,
     pub(super) side: Side,
     pub(super) kind: OrderKind,
     pub(super) tif: Tif,
+    pub(super) stp: Stp,
+    pub(super) trigger: Option<Trigger>,
+    /// `strategyId` and `strategyType` as they were sent.
+    pub(super) strategy: [Option<u64>; 2],
     /// Zero for a market order.
     pub(super) px: Px,
     pub(super) qty: Qty,
+    /// The amount of quote that it was placed for, zero if for a quantity.
+    pub(super) quote_qty: D8,
     pub(super) cum: Qty,
     /// Quote value of the fills, at 8 decimals.
     pub(super) quote_cum: D8,
@@ -56,7 +62,11 @@ pub(super) struct Order {
     pub(super) expiry: Option<&'static str>,
     pub(super) placed: Ts,
     pub(super) changed: Ts,
+    /// Since when it has been in the book; `None` while it waits for its stop price.
+    pub(super) working: Option<Ts>,
     pub(super) fills: Vec<OrderFill>,
+    /// Trades with the same account that it was part of and that did not happen.
+    pub(super) prevented: Vec<Prevented>,
 }
 
 /// One execution of an order.
@@ -67,6 +77,22 @@ pub(super) struct OrderFill {
     pub(super) qty: Qty,
     pub(super) fee: D8,
     pub(super) maker: bool,
+    pub(super) ts: Ts,
+}
+
+/// A self-trade that was prevented.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Prevented {
+    pub(super) id: u64,
+    pub(super) taker: u64,
+    pub(super) maker: u64,
+    pub(super) px: Px,
+    pub(super) mode: Stp,
+    /// What was left of the taker, if that expired.
+    pub(super) taker_qty: Option<Qty>,
+    /// What was left of the maker, if that expired.
+    pub(super) maker_qty: Option<Qty>,
+    pub(super) ts: Ts,
 }
 
 /// How much a reply to `order.place` says.
@@ -89,202 +115,57 @@ pub(super) struct Execution {
     pub(super) ts: Ts,
 }
 
+/// The venue's name of a mode of self-trade prevention.
+pub(super) fn stp_name(stp: Stp) -> &'static str {
+    match stp {
+        Stp::None => "NONE",
+        Stp::ExpireTaker => "EXPIRE_TAKER",
+        Stp::ExpireMaker => "EXPIRE_MAKER",
+        Stp::ExpireBoth => "EXPIRE_BOTH",
+    }
+}
+
 impl Order {
-    fn side_name(&self) -> &'static str {
+    pub(super) fn side_name(&self) -> &'static str {
         match self.side {
             Side::Buy => "BUY",
             Side::Sell => "SELL",
         }
     }
 
-    fn kind_name(&self) -> &'static str {
-        match self.kind {
-            OrderKind::Limit => "LIMIT",
-            OrderKind::Market => "MARKET",
-            OrderKind::LimitMaker => "LIMIT_MAKER",
+    pub(super) fn kind_name(&self) -> &'static str {
+        match (self.kind, self.trigger.map(|t| t.kind)) {
+            (OrderKind::LimitMaker, _) => "LIMIT_MAKER",
+            (OrderKind::Limit, None) => "LIMIT",
+            (OrderKind::Limit, Some(TriggerKind::StopLoss)) => "STOP_LOSS_LIMIT",
+            (OrderKind::Limit, Some(TriggerKind::TakeProfit)) => "TAKE_PROFIT_LIMIT",
+            (OrderKind::Market, None) => "MARKET",
+            (OrderKind::Market, Some(TriggerKind::StopLoss)) => "STOP_LOSS",
+            (OrderKind::Market, Some(TriggerKind::TakeProfit)) => "TAKE_PROFIT",
         }
     }
 
-    fn tif_name(&self) -> &'static str {
+    pub(super) fn tif_name(&self) -> &'static str {
         match self.tif {
             Tif::Gtc => "GTC",
             Tif::Ioc => "IOC",
+            Tif::Fok => "FOK",
         }
     }
 
     /// Which asset its fees are paid in.
-    fn fee_asset<'a>(&self, listing: &'a Listing) -> &'a str {
+    pub(super) fn fee_asset<'a>(&self, listing: &'a Listing) -> &'a str {
         match self.side {
             Side::Buy => &listing.instrument.base,
             Side::Sell => &listing.instrument.quote,
         }
     }
 
-    /// Appends the result of `order.place`.
-    pub(super) fn put_placed(&self, out: &mut Vec<u8>, listing: &Listing, reply: Reply, unit: Unit) {
-        let _ = write!(
-            out,
-            r#"{{"symbol":"{}","orderId":{},"orderListId":-1,"clientOrderId":"{}","transactTime":{}"#,
-            listing.symbol(),
-            self.id,
-            self.client_id,
-            unit.of(self.changed)
-        );
-        if reply != Reply::Ack {
-            self.put_middle(out, listing);
-            let _ = write!(out, r#","workingTime":{}"#, unit.of(self.placed));
-            if let Some(reason) = self.expiry {
-                let _ = write!(out, r#","expiryReason":"{reason}""#);
-            }
-            if reply == Reply::Full {
-                out.extend_from_slice(br#","fills":["#);
-                for (i, fill) in self.fills.iter().enumerate() {
-                    let _ = write!(
-                        out,
-                        r#"{}{{"price":"{}","qty":"{}","commission":"{}","commissionAsset":"{}","tradeId":{}}}"#,
-                        if i == 0 { "" } else { "," },
-                        listing.px8(fill.px),
-                        listing.qty8(fill.qty),
-                        fill.fee,
-                        self.fee_asset(listing),
-                        fill.trade_id
-                    );
-                }
-                out.push(b']');
-            }
-            out.extend_from_slice(br#","selfTradePreventionMode":"EXPIRE_TAKER""#);
-        }
-        out.push(b'}');
-    }
-
-    /// Appends the result of `order.cancel`.
-    pub(super) fn put_cancelled(&self, out: &mut Vec<u8>, listing: &Listing, unit: Unit) {
-        let _ = write!(
-            out,
-            r#"{{"symbol":"{}","origClientOrderId":"{}","orderId":{},"orderListId":-1,"clientOrderId":"{}","transactTime":{}"#,
-            listing.symbol(),
-            self.client_id,
-            self.id,
-            self.cancel_id.as_deref().unwrap_or_default(),
-            unit.of(self.changed)
-        );
-        self.put_middle(out, listing);
-        out.extend_from_slice(br#","selfTradePreventionMode":"EXPIRE_TAKER"}"#);
-    }
-
-    /// Appends the result of `order.status`.
-    pub(super) fn put_status(&self, out: &mut Vec<u8>, listing: &Listing, unit: Unit) {
-        let _ = write!(
-            out,
-            r#"{{"symbol":"{}","orderId":{},"orderListId":-1,"clientOrderId":"{}""#,
-            listing.symbol(),
-            self.id,
-            self.client_id,
-        );
-        self.put_middle(out, listing);
-        let _ = write!(
-            out,
-            concat!(
-                r#","stopPrice":"0.00000000","icebergQty":"0.00000000","time":{placed},"updateTime":{changed},"#,
-                r#""isWorking":true,"workingTime":{placed},"selfTradePreventionMode":"EXPIRE_TAKER"}}"#
-            ),
-            placed = unit.of(self.placed),
-            changed = unit.of(self.changed)
-        );
-    }
-
-    /// The fields that every answer about an order shares.
-    fn put_middle(&self, out: &mut Vec<u8>, listing: &Listing) {
-        let _ = write!(
-            out,
-            concat!(
-                r#","price":"{}","origQty":"{}","executedQty":"{}","origQuoteOrderQty":"0.00000000","#,
-                r#""cummulativeQuoteQty":"{}","status":"{}","timeInForce":"{}","type":"{}","side":"{}""#
-            ),
-            listing.px8(self.px),
-            listing.qty8(self.qty),
-            listing.qty8(self.cum),
-            self.quote_cum,
-            self.status.name(),
-            self.tif_name(),
-            self.kind_name(),
-            self.side_name()
-        );
-    }
-
-    /// Appends an `executionReport` about this order as it is now; `lie` is added to the quantities of a fill.
-    pub(super) fn put_report(
-        &self,
-        out: &mut Vec<u8>,
-        listing: &Listing,
-        execution: &Execution,
-        lie: Qty,
-        unit: Unit,
-    ) {
-        let (shown, original) = match (&self.cancel_id, execution.kind) {
-            (Some(cancel), "CANCELED") => (cancel.as_str(), self.client_id.as_str()),
-            _ => (self.client_id.as_str(), ""),
-        };
-        let _ = write!(out, r#"{{"e":"executionReport","E":{},"s":""#, unit.of(execution.ts));
-        let _ = write!(out, r#"{}","c":"#, listing.symbol());
-        put_str(out, shown);
-        let _ = write!(
-            out,
-            concat!(
-                r#","S":"{}","o":"{}","f":"{}","q":"{}","p":"{}","P":"0.00000000","F":"0.00000000","g":-1,"#,
-                r#""C":"{}","x":"{}","X":"{}","r":"NONE","i":{},"#
-            ),
-            self.side_name(),
-            self.kind_name(),
-            self.tif_name(),
-            listing.qty8(self.qty),
-            listing.px8(self.px),
-            original,
-            execution.kind,
-            self.status.name(),
-            self.id
-        );
-        let (last_qty, last_px, last_quote) = match &execution.fill {
-            Some(fill) => (Qty(fill.qty.0 + lie.0), fill.px, listing.value8(fill.px, fill.qty)),
-            None => (Qty(0), Px(0), D8(0)),
-        };
-        let _ = write!(
-            out,
-            r#""l":"{}","z":"{}","L":"{}","#,
-            listing.qty8(last_qty),
-            listing.qty8(Qty(self.cum.0 + lie.0)),
-            listing.px8(last_px)
-        );
-        let (trade_id, maker) = match &execution.fill {
-            Some(fill) => {
-                let _ = write!(out, r#""n":"{}","N":"{}","#, fill.fee, self.fee_asset(listing));
-                (fill.trade_id as i64, fill.maker)
-            }
-            None => {
-                out.extend_from_slice(br#""n":"0","N":null,"#);
-                (-1, false)
-            }
-        };
-        let _ = write!(
-            out,
-            concat!(
-                r#""T":{},"t":{},"I":{},"w":{},"m":{},"M":false,"O":{},"Z":"{}","Y":"{}","Q":"0.00000000","#,
-                r#""W":{},"V":"EXPIRE_TAKER""#
-            ),
-            unit.of(execution.ts),
-            trade_id,
-            execution.id,
-            self.status.is_open(),
-            maker,
-            unit.of(self.placed),
-            self.quote_cum,
-            last_quote,
-            unit.of(self.placed)
-        );
-        if let (Some(reason), "EXPIRED") = (self.expiry, execution.kind) {
-            let _ = write!(out, r#","eR":"{reason}""#);
-        }
-        out.push(b'}');
+    /// The prevented trade that ended it, and what of it that was.
+    pub(super) fn ended_by_prevention(&self) -> Option<(&Prevented, Qty)> {
+        let last = self.prevented.last().filter(|_| self.status == Status::ExpiredInMatch)?;
+        let qty = if last.taker == self.id { last.taker_qty } else { last.maker_qty };
+        Some((last, qty?))
     }
 }
 
@@ -318,12 +199,23 @@ impl Orders {
         self.list.get(ix)
     }
 
+    /// All of them, oldest first.
+    pub(super) fn all(&self) -> &[Order] {
+        &self.list
+    }
+
     pub(super) fn by_id(&self, id: u64) -> Option<usize> {
         self.by_id.get(&id).copied()
     }
 
     pub(super) fn by_client(&self, client_id: &str) -> Option<usize> {
         self.by_client.get(client_id).copied()
+    }
+
+    /// Whether an open order was placed under this client id.
+    pub(super) fn is_taken(&self, client_id: &str) -> bool {
+        let order = self.by_client(client_id).and_then(|ix| self.get(ix));
+        order.is_some_and(|o| o.status.is_open() && o.client_id == client_id)
     }
 
     /// Notes the client id that a cancelled order got; an id already in use stays with its order.

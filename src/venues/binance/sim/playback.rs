@@ -5,7 +5,6 @@ use super::json::{self, Json};
 use super::market::Market;
 use super::params::Params;
 use super::reject::Reject;
-use super::rest::refused;
 use super::tape::{Content, Line};
 use super::{BinanceSim, Out, Outbox};
 use exchange::ExEvent;
@@ -23,6 +22,9 @@ impl BinanceSim {
     /// many it took. Less than `steps` means that nothing more is due.
     pub fn advance_at_most(&mut self, now: Ts, steps: usize, out: &mut Outbox) -> usize {
         for done in 0..steps {
+            if self.stream.flush(now, out) | self.conns.pass_time(now, out) {
+                continue;
+            }
             let moved = match &self.market {
                 Market::Live { .. } => self.step_crowd(now, out),
                 Market::Recorded { .. } => self.play_line(now, out),
@@ -140,6 +142,7 @@ impl BinanceSim {
         }
         events.clear();
         self.tell_position(out);
+        self.tell_lists(now, out);
         self.publish_top(out);
     }
 
@@ -210,7 +213,8 @@ impl BinanceSim {
     fn answer_snapshots(&mut self, line: &Line, out: &mut Outbox) {
         if let Market::Recorded { tape, .. } = &mut self.market {
             for id in self.snapshots_asked.drain(..) {
-                out.push(Out::Http { id, status: 200, body: tape.payload(line).to_vec() });
+                let headers = self.rates.headers(false, None);
+                out.push(Out::Http { id, status: 200, headers, body: tape.payload(line).to_vec() });
             }
             tape.read_on();
         }
@@ -220,7 +224,7 @@ impl BinanceSim {
     fn refuse_snapshots_at_the_end(&mut self, out: &mut Outbox) {
         if self.finished() {
             for id in std::mem::take(&mut self.snapshots_asked) {
-                out.push(refused(id, &Reject::NO_SNAPSHOT));
+                out.push(self.refused(id, &Reject::NO_SNAPSHOT, Ts(0)));
             }
         }
     }

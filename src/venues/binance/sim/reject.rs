@@ -14,10 +14,12 @@ pub(super) struct Reject {
     pub(super) msg: Cow<'static, str>,
     /// Epoch ms from which a retry is welcome (status 429).
     pub(super) retry_after_ms: Option<u64>,
+    /// The `data` of the error, JSON: what became of the halves of a cancel-replace.
+    pub(super) data: Option<Vec<u8>>,
 }
 
 const fn fixed(status: u16, code: i32, msg: &'static str) -> Reject {
-    Reject { status, code, msg: Cow::Borrowed(msg), retry_after_ms: None }
+    Reject { status, code, msg: Cow::Borrowed(msg), retry_after_ms: None, data: None }
 }
 
 const fn bad(code: i32, msg: &'static str) -> Reject {
@@ -25,7 +27,7 @@ const fn bad(code: i32, msg: &'static str) -> Reject {
 }
 
 fn about(code: i32, msg: String) -> Reject {
-    Reject { status: 400, code, msg: Cow::Owned(msg), retry_after_ms: None }
+    Reject { status: 400, code, msg: Cow::Owned(msg), retry_after_ms: None, data: None }
 }
 
 impl Reject {
@@ -58,8 +60,41 @@ impl Reject {
     pub(super) const NO_SUCH_ORDER: Reject = bad(-2013, "Order does not exist.");
     pub(super) const OTHER_CLIENT_ID: Reject =
         bad(-2039, "Client order ID is not correct for this order ID.");
-    pub(super) const EITHER_ID: Reject =
-        bad(-1102, "Param 'origClientOrderId' or 'orderId' must be sent, but both were empty/null!");
+    pub(super) const UNAUTHORIZED: Reject =
+        fixed(401, -1002, "You are not authorized to execute this request.");
+    pub(super) const UNEXPECTED: Reject = fixed(
+        500,
+        -1006,
+        "An unexpected response was received from the message bus. Execution status unknown.",
+    );
+    pub(super) const TIMEOUT: Reject = fixed(
+        504,
+        -1007,
+        "Timeout waiting for response from backend server. Send status unknown; execution status unknown.",
+    );
+    pub(super) const SPAN: Reject = bad(-1127, "More than 24 hours between startTime and endTime.");
+    pub(super) const COMBINATION: Reject = bad(-1128, "Combination of optional parameters invalid.");
+    pub(super) const STRATEGY_TYPE: Reject = bad(-1134, "`strategyType` was less than 1000000.");
+    pub(super) const STP_MODE: Reject =
+        bad(-1013, "This symbol does not allow the specified self-trade prevention mode.");
+    pub(super) const COMPOSITION: Reject = bad(-1014, "Unsupported order combination.");
+    pub(super) const WOULD_TRIGGER: Reject = bad(-2010, "Order would trigger immediately.");
+    pub(super) const THIN_BOOK: Reject =
+        bad(-2010, "Order book liquidity is less than `LOT_SIZE` filter minimum quantity.");
+    pub(super) const PAIR_PRICES: Reject =
+        bad(-2010, "The relationship of the prices for the orders is not correct.");
+    pub(super) const LIST_TYPE: Reject = bad(-1158, "Order type not supported in OCO.");
+    pub(super) const BUY_LIMIT_BELOW: Reject = bad(-1165, "A limit order in a buy OCO must be below.");
+    pub(super) const SELL_LIMIT_ABOVE: Reject = bad(-1166, "A limit order in a sell OCO must be above.");
+    pub(super) const BOTH_LIMIT: Reject = bad(-1168, "At least one OCO order must be contingent.");
+    pub(super) const BUY_STOP_ABOVE: Reject = bad(-1196, "A stop loss order in a buy OCO must be above.");
+    pub(super) const SELL_STOP_BELOW: Reject = bad(-1197, "A stop loss order in a sell OCO must be below.");
+    pub(super) const BUY_PROFIT_BELOW: Reject = bad(-1198, "A take profit order in a buy OCO must be below.");
+    pub(super) const SELL_PROFIT_ABOVE: Reject =
+        bad(-1199, "A take profit order in a sell OCO must be above.");
+    pub(super) const REPLACE_HALF_FAILED: Reject =
+        fixed(409, -2021, "Order cancel-replace partially failed.");
+    pub(super) const REPLACE_FAILED: Reject = bad(-2022, "Order cancel-replace failed.");
     pub(super) const NO_SNAPSHOT: Reject = fixed(
         503,
         -1008,
@@ -70,11 +105,45 @@ impl Reject {
     pub(super) fn put(&self, out: &mut Vec<u8>, unit: Unit, now: Ts) {
         let _ = write!(out, r#"{{"code":{},"msg":"#, self.code);
         put_str(out, &self.msg);
-        if let Some(retry_after_ms) = self.retry_after_ms {
+        if let Some(data) = &self.data {
+            out.extend_from_slice(br#","data":"#);
+            out.extend_from_slice(data);
+        } else if let Some(retry_after_ms) = self.retry_after_ms {
             let now = unit.of(now);
             let _ = write!(out, r#","data":{{"serverTime":{now},"retryAfter":{retry_after_ms}}}"#);
         }
         out.push(b'}');
+    }
+
+    /// The error object with code and message alone.
+    pub(super) fn bare(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        let bare = Reject { retry_after_ms: None, data: None, ..self.clone() };
+        bare.put(&mut out, Unit::Milli, Ts(0));
+        out
+    }
+
+    /// Whole seconds to wait before another try, at least one.
+    pub(super) fn retry_after_s(&self, now: Ts) -> Option<u64> {
+        self.retry_after_ms.map(|at| at.saturating_sub(now.as_ms()).div_ceil(1_000).max(1))
+    }
+
+    pub(super) fn either(first: &str, second: &str) -> Reject {
+        about(-1102, format!("Param '{first}' or '{second}' must be sent, but both were empty/null!"))
+    }
+
+    pub(super) fn banned(until_ms: u64) -> Reject {
+        Reject {
+            status: 418,
+            retry_after_ms: Some(until_ms),
+            ..about(
+                -1003,
+                format!(
+                    "Way too much request weight used; IP banned until {until_ms}. Please use WebSocket Streams for live \
+                     updates to avoid bans."
+                ),
+            )
+        }
     }
 
     pub(super) fn missing(param: &str) -> Reject {

@@ -1,6 +1,7 @@
 //! REST: the same requests by path and query, signed over the text as it was sent.
 
-use super::calls::{Call, Proof};
+use super::auth::Claim;
+use super::calls::Call;
 use super::listing::Unit;
 use super::params::Params;
 use super::reject::Reject;
@@ -17,18 +18,48 @@ impl BinanceSim {
             ("GET", "/api/v3/exchangeInfo") => Call::ExchangeInfo,
             ("GET", "/api/v3/depth") => Call::Depth,
             ("POST", "/api/v3/order") => Call::Place,
+            ("POST", "/api/v3/order/test") => Call::Test,
+            ("POST", "/api/v3/order/cancelReplace") => Call::CancelReplace,
+            ("POST", "/api/v3/orderList/oco") => Call::PlaceOco,
+            ("DELETE", "/api/v3/orderList") => Call::CancelList,
+            ("GET", "/api/v3/orderList") => Call::ListStatus,
+            ("GET", "/api/v3/openOrderList") => Call::OpenLists,
+            ("GET", "/api/v3/allOrderList") => Call::AllLists,
+            ("GET", "/api/v3/allOrders") => Call::AllOrders,
+            ("GET", "/api/v3/myTrades") => Call::MyTrades,
+            ("GET", "/api/v3/myPreventedMatches") => Call::MyPrevented,
+            ("GET", "/api/v3/rateLimit/order") => Call::OrderCounts,
             ("DELETE", "/api/v3/order") => Call::Cancel,
             ("GET", "/api/v3/order") => Call::OrderStatus,
             ("DELETE", "/api/v3/openOrders") => Call::CancelAll,
             ("GET", "/api/v3/openOrders") => Call::OpenOrders,
             ("GET", "/api/v3/account") => Call::Account,
-            _ => return Some(Out::Http { id: request.id, status: 404, body: b"{}".to_vec() }),
+            _ => return Some(self.answer(request.id, 404, b"{}".to_vec(), false, None)),
         };
         match self.serve_call(call, query, request, now, caused) {
-            Ok(Some(body)) => Some(Out::Http { id: request.id, status: 200, body }),
+            Ok(Some(body)) => Some(self.answer(request.id, 200, body, call.places(), None)),
             Ok(None) => None,
-            Err(reject) => Some(refused(request.id, &reject)),
+            Err(reject) => Some(self.refused(request.id, &reject, now)),
         }
+    }
+
+    /// An answer with the headers that say what is used.
+    pub(super) fn answer(
+        &self,
+        id: u64,
+        status: u16,
+        body: Vec<u8>,
+        orders: bool,
+        retry_after_s: Option<u64>,
+    ) -> Out {
+        Out::Http { id, status, headers: self.rates.headers(orders, retry_after_s), body }
+    }
+
+    /// The answer that refuses a request. That of REST has no times; when to try again is a header.
+    pub(super) fn refused(&self, id: u64, reject: &Reject, now: Ts) -> Out {
+        let mut body = Vec::new();
+        Reject { retry_after_ms: None, ..reject.clone() }.put(&mut body, Unit::Milli, Ts(0));
+        self.answer(id, reject.status, body, false, reject.retry_after_s(now))
     }
 
     fn serve_call(
@@ -54,21 +85,16 @@ impl BinanceSim {
         let joined =
             if query.is_empty() || body.is_empty() { sent.clone() } else { format!("{query}&{body}") };
         let mut params = Params::from_query(&joined)?;
-        let proof = Proof { header_key: Some(header("X-MBX-APIKEY").unwrap_or_default()), signed };
+        let header_key = Some(header("X-MBX-APIKEY").unwrap_or_default());
+        let claim = Claim { header_key, logon_key: None, signed };
         if call == Call::Depth && self.is_recorded() {
+            self.rates.charge(now, call.weight(&params))?;
             self.need_symbol(&mut params)?;
             params.integer("limit")?;
             params.all_read()?;
             self.ask_snapshot(request.id, now, caused);
             return Ok(None);
         }
-        self.call(call, &mut params, &proof, unit, now, caused).map(Some)
+        self.call(call, &mut params, &claim, unit, now, caused).map(Some)
     }
-}
-
-/// The answer that refuses a request.
-pub(super) fn refused(id: u64, reject: &Reject) -> Out {
-    let mut body = Vec::new();
-    Reject { retry_after_ms: None, ..reject.clone() }.put(&mut body, Unit::Milli, Ts(0));
-    Out::Http { id, status: reject.status, body }
 }

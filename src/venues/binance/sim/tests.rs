@@ -208,7 +208,7 @@ impl Bench {
 
     fn http_reply(&mut self) -> Option<(u16, Value)> {
         let at = self.out.iter().position(|o| matches!(o, Out::Http { .. }))?;
-        let Out::Http { id, status, body } = self.out.remove(at) else { return None };
+        let Out::Http { id, status, body, .. } = self.out.remove(at) else { return None };
         assert_eq!(id, 7);
         Some((status, serde_json::from_slice(&body).expect("a body is JSON")))
     }

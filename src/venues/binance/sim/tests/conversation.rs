@@ -347,6 +347,7 @@ fn subscriptions_are_one_per_connection_and_can_end() {
     assert_eq!(b.reply().map(|r| r["error"]["code"].clone()), Some(json!(-2036)));
     b.send("userDataStream.unsubscribe", json!({}));
     assert_eq!(b.reply().map(|r| r["result"].clone()), Some(json!({})));
+    assert_eq!(b.events(), [json!({"e": "eventStreamTerminated", "E": b.now.as_ms()})]);
     b.ask("order.place", limit("BUY", "50000", "0.01", "quiet"));
     assert!(b.events().is_empty());
     assert_eq!(

@@ -34,10 +34,14 @@ fn every_refusal_of_an_order() {
             "Mandatory parameter 'side' was not sent, was empty/null, or malformed.",
         ),
         (json!({"type": "LIMITED"}), -1116, "Invalid orderType."),
-        (json!({"type": "STOP_LOSS"}), -2010, "Stop loss orders are not supported for this symbol."),
+        (
+            json!({"type": "STOP_LOSS"}),
+            -1102,
+            "Mandatory parameter 'stopPrice' was not sent, was empty/null, or malformed.",
+        ),
         (json!({"type": "MARKET", "timeInForce": null}), -1106, "Parameter 'price' sent when not required."),
         (json!({"type": "LIMIT_MAKER"}), -1106, "Parameter 'timeInForce' sent when not required."),
-        (json!({"timeInForce": "FOK"}), -1115, "Invalid timeInForce."),
+        (json!({"timeInForce": "GTX"}), -1115, "Invalid timeInForce."),
         (
             json!({"timeInForce": ""}),
             -1102,
