@@ -34,7 +34,7 @@ const ARROWS: &[(&str, &str, &[&str], &[&str])] = &[
         "corelane-venue-binance",
         "src/venues/binance",
         &["venue", "exchange", "wire"],
-        &["flate2", "hmac", "rust_decimal", "sha2", "simd-json", "thiserror", "zeroize"],
+        &["flate2", "hmac", "ring", "rust_decimal", "sha2", "simd-json", "thiserror", "zeroize"],
     ),
     ("corelane-strategies", "src/strategies", &["strategy", "wire", "book", "quant"], &["thiserror"]),
     // A research program: it may use the root's library, which operators' programs never do.

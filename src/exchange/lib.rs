@@ -52,4 +52,4 @@ pub use order::{ExOrder, ExOrderId, OrderKind, Stp, Submit, Tif, Trigger, Trigge
 pub use recorded::{RecordedMarket, Recording};
 pub use register::DONE_KEPT_PER_ACCOUNT;
 pub use reject::{ExReject, ExchangeConfigError, FilterName, FilterRule};
-pub use rules::{Band, ExchangeConfig, FEE_PPM_MAX, Fees, Filters};
+pub use rules::{ExchangeConfig, FEE_PPM_MAX, Fees, Filters};

@@ -2,7 +2,7 @@
 
 use crate::ledger::Amounts;
 use crate::{AMOUNT_DECIMALS, ExReject, ExchangeConfigError, FilterName, FilterRule, OrderKind, Submit};
-use wire::{DECIMALS_MAX, Decimal, Instrument, Px, Qty, Side};
+use wire::{DECIMALS_MAX, Decimal, Instrument, PriceBand, Px, Qty, Side};
 
 /// Largest fee or rebate: all of what is received.
 pub const FEE_PPM_MAX: i64 = 1_000_000;
@@ -20,12 +20,6 @@ pub struct Fees {
 /// Rules of one account beyond the instrument's own; a rule of zero is not checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Filters {
-    /// Smallest market order.
-    pub market_qty_min: Qty,
-    /// Largest market order.
-    pub market_qty_max: Qty,
-    /// Quantity step of market orders.
-    pub market_lot: Qty,
     /// Largest price × quantity of an order with a price, mantissa at `px_decimals + qty_decimals`.
     pub notional_max: i128,
     /// Most orders that wait for a trigger.
@@ -33,19 +27,6 @@ pub struct Filters {
     /// Most base that the account may come to hold: what it has, with every open buy and the new one, mantissa at
     /// [`AMOUNT_DECIMALS`].
     pub position_max: i128,
-    /// Bounds of a buy's price as shares of the last traded price, ppm.
-    pub bid_band: Band,
-    /// Bounds of a sell's price as shares of the last traded price, ppm.
-    pub ask_band: Band,
-}
-
-/// How far a price may be from the last traded one. Zero = not checked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Band {
-    /// Highest price, parts per million of the last traded one.
-    pub up_ppm: u64,
-    /// Lowest price, parts per million of the last traded one.
-    pub down_ppm: u64,
 }
 
 /// What an account has open and what the market is at, as far as rules ask.
@@ -124,6 +105,13 @@ impl Rules {
             ("qty_min", i.qty_min.0 as i128),
             ("qty_max", i.qty_max.0 as i128),
             ("notional_min", i.notional_min),
+            ("market_qty.min", i.market_qty.min.0 as i128),
+            ("market_qty.max", i.market_qty.max.0 as i128),
+            ("market_qty.step", i.market_qty.step.0 as i128),
+            ("band_buy.up", i.band_buy.up as i128),
+            ("band_buy.down", i.band_buy.down as i128),
+            ("band_sell.up", i.band_sell.up as i128),
+            ("band_sell.down", i.band_sell.down as i128),
         ] {
             if value < 0 {
                 return Err(ExchangeConfigError::Negative { field, value });
@@ -200,18 +188,18 @@ impl Rules {
         if order.kind != OrderKind::Market
             && let Some(last) = standing.last_px
         {
-            let band = if order.side == Side::Buy { filters.bid_band } else { filters.ask_band };
+            let band = if order.side == Side::Buy { i.band_buy } else { i.band_sell };
             self.within(band, order.px, last)?;
         }
         match order.quote {
             Some(quote) => {
                 self.judge_quote(quote)?;
                 if order.qty.0 > 0 {
-                    self.judge_qty(order.kind, order.qty, filters)?;
+                    self.judge_qty(order.kind, order.qty)?;
                 }
             }
             None => {
-                self.judge_qty(order.kind, order.qty, filters)?;
+                self.judge_qty(order.kind, order.qty)?;
                 self.judge_notional(order, px, filters)?;
             }
         }
@@ -240,11 +228,11 @@ impl Rules {
     }
 
     /// Quantity bounds, and those of market orders.
-    pub(crate) fn judge_qty(&self, kind: OrderKind, qty: Qty, filters: &Filters) -> Result<(), ExReject> {
+    pub(crate) fn judge_qty(&self, kind: OrderKind, qty: Qty) -> Result<(), ExReject> {
         let i = &self.instrument;
         in_bounds(FilterName::LotSize, qty.0, (i.qty_min.0, i.qty_max.0, i.lot.0), i.qty_decimals)?;
         if kind == OrderKind::Market {
-            let bounds = (filters.market_qty_min.0, filters.market_qty_max.0, filters.market_lot.0);
+            let bounds = (i.market_qty.min.0, i.market_qty.max.0, i.market_qty.step.0);
             in_bounds(FilterName::MarketLotSize, qty.0, bounds, i.qty_decimals)?;
         }
         if self.base.apply_i64(qty.0 as i128).is_none() {
@@ -291,17 +279,14 @@ impl Rules {
     }
 
     /// A price against the last traded one.
-    fn within(&self, band: Band, px: Px, last: Px) -> Result<(), ExReject> {
-        let (millionths, last_wide) = (px.0 as i128 * 1_000_000, last.0 as i128);
+    fn within(&self, band: PriceBand, px: Px, last: Px) -> Result<(), ExReject> {
+        let (scaled, last) = (px.0 as i128 * PriceBand::ONE as i128, last.0 as i128);
         let number = |mantissa: i128| Decimal { mantissa, decimals: self.instrument.px_decimals };
-        for (ppm, rule) in [(band.up_ppm, FilterRule::AtMost), (band.down_ppm, FilterRule::AtLeast)] {
-            let bound = last_wide * ppm as i128;
-            let broken = match rule {
-                FilterRule::AtMost => millionths > bound,
-                _ => millionths < bound,
-            };
-            if ppm != 0 && broken {
-                let bound = number(bound / 1_000_000);
+        for (factor, rule) in [(band.up, FilterRule::AtMost), (band.down, FilterRule::AtLeast)] {
+            let bound = last * factor as i128;
+            let broken = if rule == FilterRule::AtMost { scaled > bound } else { scaled < bound };
+            if factor != 0 && broken {
+                let bound = number(bound / PriceBand::ONE as i128);
                 return Err(filter(FilterName::PercentPriceBySide, number(px.0 as i128), rule, bound));
             }
         }

@@ -330,12 +330,10 @@ impl Naive {
             (OrderKind::Market, None) => self.next(s).map(|n| self.open[n].s.px.0),
             _ => Some(s.px.0),
         };
-        let band = if s.side == Side::Buy { f.bid_band } else { f.ask_band };
+        let band = if s.side == Side::Buy { r.band_buy } else { r.band_sell };
         if let (Some(last), true) = (self.last_px, s.kind != OrderKind::Market) {
-            let (px, last) = (s.px.0 as f64, last as f64);
-            if band.up_ppm != 0 && px > last * band.up_ppm as f64 / 1e6
-                || px < last * band.down_ppm as f64 / 1e6
-            {
+            let (px, one) = (s.px.0 as i128 * 100_000_000, last as i128);
+            if px > one * band.up as i128 || px < one * band.down as i128 {
                 return Some("PERCENT_PRICE_BY_SIDE");
             }
         }
@@ -344,7 +342,7 @@ impl Naive {
                 return Some("NOTIONAL");
             }
         } else {
-            if let Some(broken) = self.broken_qty(&f, s) {
+            if let Some(broken) = self.broken_qty(s) {
                 return Some(broken);
             }
             let worth = px.map(|px| px as i128 * s.qty.0 as i128);
@@ -375,13 +373,13 @@ impl Naive {
         s.side == Side::Buy && f.position_max != 0 && after > f.position_max
     }
 
-    fn broken_qty(&self, f: &Filters, s: &Submit) -> Option<&'static str> {
+    fn broken_qty(&self, s: &Submit) -> Option<&'static str> {
         let r = &self.rules;
         if s.qty < r.qty_min || s.qty > r.qty_max || s.qty.0 % r.lot.0 != 0 {
             return Some("LOT_SIZE");
         }
-        let market = s.kind == OrderKind::Market && f.market_qty_max.0 != 0;
-        (market && (s.qty > f.market_qty_max || s.qty < f.market_qty_min)).then_some("MARKET_LOT_SIZE")
+        let market = s.kind == OrderKind::Market;
+        (market && (s.qty > r.market_qty.max || s.qty < r.market_qty.min)).then_some("MARKET_LOT_SIZE")
     }
 
     /// A new order: what it did, or the rule that refused it.
@@ -402,7 +400,7 @@ impl Naive {
                 return Err("thin book");
             }
             let f = self.filters.get(&account).copied().unwrap_or_default();
-            if let Some(broken) = self.broken_qty(&f, &s) {
+            if let Some(broken) = self.broken_qty(&s) {
                 return Err(broken);
             }
             if self.position_broken(account, &s, &f) {

@@ -30,6 +30,9 @@ fn rules() -> Instrument {
         qty_max: Qty(50_0000),
         notional_min: 1_500_000,
         open_orders_max: 12,
+        market_qty: QtyRule { min: Qty(100), max: Qty(24_0000), step: Qty(0) },
+        band_buy: PriceBand { up: 100_600_000, down: 99_000_000 },
+        band_sell: PriceBand { up: 101_000_000, down: 99_400_000 },
         ..instrument()
     }
 }
@@ -102,16 +105,7 @@ struct Twins {
 impl Twins {
     fn new() -> Twins {
         let mut ex = exchange_with(rules());
-        let filters = Filters {
-            algo_orders_max: 3,
-            position_max: 14 * UNIT,
-            market_qty_min: Qty(100),
-            market_qty_max: Qty(2_0000),
-            notional_max: 250_000_000,
-            bid_band: Band { up_ppm: 1_000_000 + 5_000, down_ppm: 1_000_000 - 10_000 },
-            ask_band: Band { up_ppm: 1_000_000 + 10_000, down_ppm: 1_000_000 - 5_000 },
-            ..Filters::default()
-        };
+        let filters = Filters { algo_orders_max: 3, position_max: 14 * UNIT, notional_max: 250_000_000 };
         let mut owned = vec![];
         for n in 1..=ACCOUNTS as i128 {
             ex.add_account(10 * n * UNIT, 1_000 * n * UNIT);

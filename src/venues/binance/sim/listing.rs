@@ -7,7 +7,7 @@ use exchange::Filters;
 use rust_decimal::Decimal;
 use std::fmt;
 use std::io::Write;
-use wire::{Instrument, Px, Qty, Ts};
+use wire::{Instrument, Px, Qty, QtyRule, Ts};
 
 /// Decimals of every number the venue writes.
 const TEXT_DECIMALS: u8 = 8;
@@ -162,29 +162,30 @@ impl Listing {
         );
     }
 
-    /// Appends the filters of the account that are set.
+    /// Appends the filters that are set of those that need not be.
     fn put_filters(&self, out: &mut Vec<u8>, f: &Filters) {
-        if [f.market_qty_min, f.market_qty_max, f.market_lot] != [Qty(0); 3] {
+        let i = &self.instrument;
+        if i.market_qty != QtyRule::default() {
             let _ = write!(
                 out,
                 r#",{{"filterType":"MARKET_LOT_SIZE","minQty":"{}","maxQty":"{}","stepSize":"{}"}}"#,
-                self.qty8(f.market_qty_min),
-                self.qty8(f.market_qty_max),
-                self.qty8(f.market_lot)
+                self.qty8(i.market_qty.min),
+                self.qty8(i.market_qty.max),
+                self.qty8(i.market_qty.step)
             );
         }
-        if (f.bid_band, f.ask_band) != Default::default() {
-            let share = |ppm: u64| D8(ppm as i128 * 100);
+        if (i.band_buy, i.band_sell) != Default::default() {
+            let factor = |mantissa: i64| D8(mantissa as i128);
             let _ = write!(
                 out,
                 concat!(
                     r#",{{"filterType":"PERCENT_PRICE_BY_SIDE","bidMultiplierUp":"{}","bidMultiplierDown":"{}","#,
                     r#""askMultiplierUp":"{}","askMultiplierDown":"{}","avgPriceMins":0}}"#
                 ),
-                share(f.bid_band.up_ppm),
-                share(f.bid_band.down_ppm),
-                share(f.ask_band.up_ppm),
-                share(f.ask_band.down_ppm)
+                factor(i.band_buy.up),
+                factor(i.band_buy.down),
+                factor(i.band_sell.up),
+                factor(i.band_sell.down)
             );
         }
         if f.algo_orders_max != 0 {
