@@ -269,6 +269,7 @@ impl Rig {
             orders_per_day: u32::MAX,
             weight_per_min: u32::MAX,
             stream_requests_per_s: 5,
+            ..SimLimits::default()
         };
         let mut venue = BinanceSim::new(sim, clock.now())?;
         let mut body = exchange_info(&mut venue, clock.now())?;

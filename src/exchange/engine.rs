@@ -30,7 +30,8 @@ use wire::{OrderState, Px, Qty, Side, Ts};
 /// #     id: InstrumentId(0), venue: VenueId(0), symbol: "BTCUSDT".into(), base: "BTC".into(), quote: "USDT".into(),
 /// #     base_id: AssetId(0), quote_id: AssetId(1), px_decimals: 2, qty_decimals: 5, quote_decimals: 8,
 /// #     tick: Px(1), px_min: Px(0), px_max: Px(0), lot: Qty(1000), qty_min: Qty(0), qty_max: Qty(0),
-/// #     notional_min: 0, open_orders_max: 0, trading: true,
+/// #     notional_min: 0, open_orders_max: 0, market_qty: QtyRule::default(),
+/// #     band_buy: PriceBand::default(), band_sell: PriceBand::default(), trading: true,
 /// # };
 /// let mut ex = Exchange::new(ExchangeConfig { instrument, fees: Fees { maker_ppm: 0, taker_ppm: 1_000 } })?;
 /// let (maker, taker) = (ex.add_account(100_000_000, 0), ex.add_account(0, 60_000_00000000));

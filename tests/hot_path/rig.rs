@@ -153,6 +153,7 @@ fn venue(config: &Config) -> Handle {
         orders_per_day: u32::MAX,
         weight_per_min: u32::MAX,
         stream_requests_per_s: 5,
+        ..SimLimits::default()
     };
     SimVenueHost::start(sim, HostOptions::default()).expect("a venue on loopback")
 }

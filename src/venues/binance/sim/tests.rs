@@ -2,10 +2,14 @@
 
 mod conversation;
 mod faults;
+mod lists;
+mod orders;
 mod public;
 mod recorded;
 mod refusals;
+mod replace;
 mod robust;
+mod sessions;
 
 use super::*;
 use exchange::CrowdConfig;
