@@ -2,6 +2,7 @@
 
 mod conversation;
 mod faults;
+mod limits;
 mod lists;
 mod orders;
 mod public;
@@ -10,6 +11,7 @@ mod refusals;
 mod replace;
 mod robust;
 mod sessions;
+mod shape;
 
 use super::*;
 use exchange::CrowdConfig;

@@ -89,7 +89,7 @@ fn a_triggered_stop_ends_the_limit_leg() {
     assert_eq!(b.ask("orderList.place.oco", oco("103.00"))["status"], json!(200));
     story(&mut b);
     b.pass_ms(2_000);
-    assert_eq!(story(&mut b), ["up EXPIRED OCO_TRIGGER", "down NEW", "down TRADE", "pair ALL_DONE"]);
+    assert_eq!(story(&mut b), ["down NEW", "up EXPIRED OCO_TRIGGER", "down TRADE", "pair ALL_DONE"]);
     assert_eq!(b.sim.balances()[0].2, Decimal::ZERO);
     assert_eq!(b.sim.fills(), 1);
 }

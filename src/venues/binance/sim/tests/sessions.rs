@@ -95,7 +95,7 @@ fn after_a_logon_requests_need_neither_key_nor_signature() {
     untimed["timestamp"] = json!(ms - 5_001);
     assert_eq!(send(&mut b, "order.place", untimed)["error"]["code"], json!(-1021));
     // A key and a signature still go before the session's.
-    let by_hmac = signed(json!({"symbol": "BTCUSDT", "orderId": 1}), b.now);
+    let by_hmac = signed(json!({"symbol": "BTCUSDT", "origClientOrderId": "bare"}), b.now);
     assert_eq!(send(&mut b, "order.status", by_hmac)["status"], json!(200));
 
     let sub = send(&mut b, "userDataStream.subscribe", json!({}));
