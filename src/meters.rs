@@ -17,7 +17,7 @@ use venue::{ClientOrderId, FeedError};
 use wire::{BookState, NotSent, OrderState, Slot, Ts};
 
 use crate::agents::gateway::GatewayCounts;
-use crate::feed::FeedCounts;
+use crate::feed::{Doubt, FeedCounts};
 use crate::oms::OmsCounts;
 
 /// Time between two copies of an agent's counts, ns.
@@ -126,6 +126,10 @@ fn refusal(error: &str) -> String {
     format!("feed.refused_{error}")
 }
 
+fn doubt(name: &str) -> String {
+    format!("feed.doubted_{name}")
+}
+
 fn gate_refusal(reason: &str) -> String {
     format!("oms.gate_{reason}")
 }
@@ -142,6 +146,9 @@ pub fn layout(slots: usize) -> Layout {
     }
     for name in FeedError::NAMES {
         layout.counter(&refusal(name));
+    }
+    for name in Doubt::NAMES {
+        layout.counter(&doubt(name));
     }
     for reason in link::REASON_NAMES {
         layout.counter(&down("feed", reason));
@@ -256,7 +263,7 @@ impl FeedMeters {
             missed,
             self.link_downs.iter().sum(),
         ];
-        self.totals.set(fixed.into_iter().chain(c.refused).chain(self.link_downs));
+        self.totals.set(fixed.into_iter().chain(c.refused).chain(c.doubted).chain(self.link_downs));
     }
 }
 
@@ -533,6 +540,7 @@ impl Meters {
     pub fn take(segment: &StatsSegment) -> Result<Meters, StatsError> {
         let feed = owned(&FEED)
             .chain(FeedError::NAMES.iter().map(|n| refusal(n)))
+            .chain(Doubt::NAMES.iter().map(|n| doubt(n)))
             .chain(link::REASON_NAMES.iter().map(|r| down("feed", r)));
         let oms = owned(&OMS).chain(risk::Reject::NAMES.iter().map(|n| gate_refusal(n)));
         let gateway = owned(&GATEWAY)

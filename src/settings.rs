@@ -10,7 +10,7 @@ use wire::Instrument;
 
 use crate::agents::gateway::GatewaySettings;
 use crate::engine::{EngineError, EngineSettings};
-use crate::feed::FeedSettings;
+use crate::feed::{Bounds, FeedSettings};
 
 /// Part of the venue's order budget that is kept for cancels.
 const CANCEL_RESERVE: u32 = 5;
@@ -87,6 +87,10 @@ pub fn engine_settings(
         feed: FeedSettings {
             pending_updates_max: config.feed.pending_updates_max as usize,
             depth_silence_ns: config.feed.depth_silence_ms as u64 * 1_000_000,
+            bounds: Bounds {
+                price_change_max_bps: config.feed.price_change_max_bps,
+                exchange_ahead_max_ns: config.feed.exchange_ahead_max_ms as u64 * 1_000_000,
+            },
         },
         rings: [
             rings.market_strategy,

@@ -3,9 +3,11 @@
 use agent::{Agent, Clock, Cycle, VirtualClock};
 use rings::Consumer;
 use stats::StatsSegment;
+use venue::{DepthHead, Level};
 use venue_binance::BinanceDepthSequence;
-use wire::{AssetId, VenueId};
+use wire::{AssetId, Kind, Px, Qty, Side, VenueId};
 
+use super::market::{BOOK_LEVELS, SNAPSHOT_RETRY_NS};
 use super::*;
 use crate::agents::feed::{FeedAgent, Interest, Outlet, SnapshotAnswer};
 use crate::meters::{self, Meters};
@@ -16,10 +18,13 @@ const NOW: Ts = Ts(1_000_000_000_000);
 const MS: u64 = 1_000_000;
 const ID: InstrumentId = InstrumentId(0);
 const PENDING: usize = 4;
-const SETTINGS: FeedSettings = FeedSettings { pending_updates_max: PENDING, depth_silence_ns: 500 * MS };
+/// A price may double; the exchange may be 10 ms ahead.
+const BOUNDS: Bounds = Bounds { price_change_max_bps: 10_000, exchange_ahead_max_ns: 10 * MS };
+const SETTINGS: FeedSettings =
+    FeedSettings { pending_updates_max: PENDING, depth_silence_ns: 500 * MS, bounds: BOUNDS };
 
 /// A venue that speaks in words: `D first last` and levels `b px qty` or `a px qty`; `T id px qty px qty`;
-/// `X id px qty`; `bye`. Anything else is not JSON.
+/// `X id px qty`; `bye`. `@ms` in front is the exchange's time, from [`NOW`]. Anything else is not JSON.
 struct Made {
     instruments: Vec<Instrument>,
 }
@@ -39,7 +44,12 @@ impl FeedSession for Made {
         mut sink: S,
     ) -> Result<(), FeedError> {
         let text = String::from_utf8_lossy(payload).into_owned();
-        let words: Vec<&str> = text.split_whitespace().collect();
+        let mut words: Vec<&str> = text.split_whitespace().collect();
+        let ms = words.first().and_then(|w| w.strip_prefix('@')).map(|ms| ms.parse::<u64>().expect("a time"));
+        if ms.is_some() {
+            words.remove(0);
+        }
+        let ts_exch = ms.map(|ms| NOW.plus_ns(ms * MS));
         let number = |i: usize| words[i].parse::<i64>().expect("a number");
         let level = |i: usize| Level { px: Px(number(i)), qty: Qty(number(i + 1)) };
         match words.first() {
@@ -49,7 +59,7 @@ impl FeedSession for Made {
                 };
                 let (bids, asks): (Vec<Level>, Vec<Level>) = (side("b"), side("a"));
                 let (first_id, last_id) = (number(1) as u64, number(2) as u64);
-                let head = DepthHead { instrument: ID, first_id, last_id, ts_exch: None };
+                let head = DepthHead { instrument: ID, first_id, last_id, ts_exch };
                 sink(MarketEvent::Depth { head, bids: &bids, asks: &asks });
             }
             Some(&"T") => {
@@ -59,7 +69,14 @@ impl FeedSession for Made {
             Some(&"X") => {
                 let Level { px, qty } = level(2);
                 let (trade_id, aggressor) = (number(1) as u64, Side::Sell);
-                sink(MarketEvent::Trade { instrument: ID, trade_id, px, qty, aggressor, ts_exch: NOW });
+                sink(MarketEvent::Trade {
+                    instrument: ID,
+                    trade_id,
+                    px,
+                    qty,
+                    aggressor,
+                    ts_exch: ts_exch.unwrap_or(NOW),
+                });
             }
             Some(&"bye") => sink(MarketEvent::Shutdown),
             _ => return Err(FeedError::Syntax { len: payload.len() }),
@@ -171,6 +188,15 @@ impl Bench {
     fn counts(&self) -> FeedCounts {
         self.feed.counts
     }
+
+    /// Every doubt so far, by kind.
+    fn doubts(&self) -> Vec<Doubt> {
+        use Doubt::*;
+        [TimeBack, TimeAhead, PriceJump, TickerOrder, TradeOrder, NotTheTicker]
+            .into_iter()
+            .flat_map(|d| vec![d; self.counts().doubted[d.index()] as usize])
+            .collect()
+    }
 }
 
 #[test]
@@ -191,11 +217,12 @@ fn a_snapshot_joins_the_buffered_updates() {
     assert_eq!((counts.snapshots, counts.overflows), (1, 0));
     b.hear("D 15 15 b 101 0").expect("sound");
     assert_eq!(b.tops(), [([100, 7, 111, 1], NOW.plus_ns(4 * MS))]);
-    b.hear("D 15 15 b 101 9").expect("sound");
-    assert_eq!((b.tops(), b.counts().stale_dropped), (vec![], 2), "heard twice");
     b.hear("D 16 16 b 50 1").expect("sound");
     assert_eq!(b.out.iter().filter(|m| m.kind() == Some(Kind::Depth)).count(), 1);
     assert_eq!(b.tops(), [], "the touch is the same");
+    b.hear("D 16 16 b 101 9").expect("sound");
+    assert_eq!((b.states(), b.counts().gaps), (vec![BookState::Gap], 1), "heard twice");
+    assert_eq!(b.tops(), []);
 }
 
 #[test]
@@ -205,7 +232,7 @@ fn a_missing_id_is_a_gap_until_the_next_snapshot() {
     b.hear("D 14 15 b 105 1").expect("sound");
     assert_eq!((b.states(), b.counts().gaps), (vec![BookState::Gap], 1));
     assert_eq!(b.tops(), [], "nothing of an unsound book");
-    b.hear("T 15 100 1 110 1").expect("sound");
+    b.hear("T 15 105 1 110 1").expect("sound");
     assert_eq!(b.tops(), [], "a ticker neither");
     assert_eq!(b.wish(), None, "the last snapshot is hardly here");
     b.now = b.now.plus_ns(SNAPSHOT_RETRY_NS);
@@ -290,29 +317,120 @@ fn a_ticker_runs_ahead_and_the_newer_of_two_is_the_top() {
     assert_eq!(b.tops(), [([102, 1, 109, 1], NOW.plus_ns(MS))], "the ticker, received when it was");
     b.hear("D 13 14 b 101 4").expect("sound");
     assert_eq!(b.tops(), [], "older than the ticker");
-    b.hear("T 13 90 1 120 1").expect("sound");
-    assert_eq!(b.tops(), [], "a ticker of the past");
-    b.hear("D 15 16 b 103 4").expect("sound");
-    assert_eq!(b.tops(), [([103, 4, 110, 1], NOW.plus_ns(6 * MS))], "the book has caught up");
-    b.hear("T 17 103 3 108 1").expect("sound");
-    assert_eq!(b.tops(), [([103, 3, 108, 1], NOW.plus_ns(7 * MS))]);
+    b.hear("D 15 15 b 102 1 a 109 1").expect("sound");
+    assert_eq!((b.counts().bbo_samples, b.counts().bbo_matches), (1, 1));
+    b.hear("D 16 17 b 103 4").expect("sound");
+    assert_eq!(b.tops(), [([103, 4, 109, 1], NOW.plus_ns(6 * MS))], "the book has caught up");
+    b.hear("D 18 18 b 103 5").expect("sound");
+    b.hear("T 19 103 3 108 1").expect("sound");
+    assert_eq!(b.states(), [BookState::Gap], "17 and 18 should have been as 15");
 }
 
 #[test]
-fn every_twentieth_book_is_held_against_the_ticker_of_its_id() {
+fn every_book_is_held_against_the_ticker_of_its_id() {
     let mut b = Bench::in_sync();
-    b.hear("T 30 100 2 110 1").expect("sound");
-    // Update 12 was the first applied; the 20th is 31, whose ticker is that of 30.
-    for id in 13..=31 {
-        b.hear(&format!("D {id} {id} b 50 {id}")).expect("sound");
-    }
-    assert_eq!((b.counts().bbo_samples, b.counts().bbo_matches), (1, 1));
-    b.hear("T 40 100 3 110 1").expect("sound");
-    b.hear("T 99 1 1 2 1").expect("sound");
-    for id in 32..=51 {
-        b.hear(&format!("D {id} {id} b 50 {id}")).expect("sound");
-    }
-    assert_eq!((b.counts().bbo_samples, b.counts().bbo_matches), (2, 1), "3 is not 2");
+    b.hear("T 12 100 2 110 1").expect("sound");
+    b.hear("D 13 14 b 50 1").expect("sound");
+    assert_eq!(b.counts().bbo_samples, 0, "the ticker of 14 may be on its way");
+    b.hear("T 16 100 3 110 1").expect("sound");
+    assert_eq!((b.counts().bbo_samples, b.counts().bbo_matches), (1, 1), "it was that of 12");
+    b.hear("D 15 15 b 50 2").expect("sound");
+    assert_eq!((b.counts().bbo_samples, b.counts().bbo_matches), (2, 2));
+    b.out.clear();
+    b.hear("D 16 16 b 50 3").expect("sound");
+    assert_eq!((b.counts().bbo_samples, b.counts().bbo_matches), (3, 2), "3 is not 2");
+    assert_eq!((b.doubts(), b.states()), (vec![], vec![]), "once may be a state that the ticker left out");
+    b.out.clear();
+    b.hear("T 17 100 3 110 1").expect("sound");
+    b.out.clear();
+    b.hear("D 17 17 b 50 3").expect("sound");
+    assert_eq!(b.doubts(), [Doubt::NotTheTicker]);
+    assert_eq!((b.states(), b.tops()), (vec![BookState::Gap], vec![]));
+    b.hear("D 18 19 b 50 3").expect("sound");
+    b.now = b.now.plus_ns(SNAPSHOT_RETRY_NS);
+    assert_eq!(b.wish(), Some(ID));
+    b.snapshot(18);
+    assert_eq!(b.states(), [BookState::InSync]);
+    assert_eq!(
+        b.tops(),
+        [([100, 1, 110, 1], NOW.plus_ns(10 * MS))],
+        "the tickers so far are believed no more"
+    );
+}
+
+#[test]
+fn a_ticker_of_the_future_does_not_pass_for_the_newest_for_ever() {
+    let mut b = Bench::in_sync();
+    b.hear("T 13 100 2 110 1").expect("sound");
+    b.hear("T 9000000 104 2 109 1").expect("sound");
+    b.out.clear();
+    b.hear("T 14 100 3 110 1").expect("sound");
+    assert_eq!((b.doubts(), b.states(), b.tops()), (vec![Doubt::TickerOrder], vec![BookState::Gap], vec![]));
+    b.hear("D 13 14 b 50 1").expect("sound");
+    b.now = b.now.plus_ns(SNAPSHOT_RETRY_NS);
+    assert_eq!(b.wish(), Some(ID));
+    b.snapshot(13);
+    b.out.clear();
+    b.hear("T 15 101 1 110 1").expect("sound");
+    assert_eq!(b.tops(), [([101, 1, 110, 1], b.now)]);
+}
+
+#[test]
+fn prices_that_cannot_be_are_not_believed() {
+    let mut b = Bench::in_sync();
+    // The middle is 105: up to 210 is believed.
+    b.hear("T 13 100 1 210 1").expect("sound");
+    assert_eq!((b.tops().len(), b.doubts()), (2, vec![]));
+    // The middle is 155.
+    b.hear("X 1 311 1").expect("sound");
+    assert_eq!((b.out.len(), b.doubts()), (0, vec![Doubt::PriceJump]), "dropped, and the book stays");
+    b.hear("X 2 310 1").expect("sound");
+    assert_eq!(b.out.len(), 1);
+    b.out.clear();
+    b.hear("T 14 150 1 311 1").expect("sound");
+    assert_eq!((b.states(), b.tops()), (vec![BookState::Gap], vec![]));
+    assert_eq!(b.doubts(), [Doubt::PriceJump, Doubt::PriceJump]);
+    b.hear("D 13 14 b 50 1").expect("sound");
+    b.now = b.now.plus_ns(SNAPSHOT_RETRY_NS);
+    assert_eq!(b.wish(), Some(ID));
+    b.snapshot(13);
+    b.hear("D 15 15 a 110 0 a 111 0 a 900 1").expect("sound");
+    assert_eq!(b.doubts().len(), 3, "nor when the book comes to it by an update");
+    // A market that has truly moved is believed from the next snapshot on.
+    b.hear("X 3 900 1").expect("sound");
+    assert_eq!(b.doubts().len(), 3);
+}
+
+#[test]
+fn crossed_tickers_and_times_that_cannot_be_are_not_believed() {
+    let mut b = Bench::in_sync();
+    b.out.clear();
+    b.hear("T 13 110 1 110 1").expect("sound");
+    assert_eq!((b.states(), b.tops(), b.counts().crossed), (vec![BookState::Gap], vec![], 1));
+
+    let mut b = Bench::in_sync();
+    b.out.clear();
+    b.hear("@4 D 13 13 b 50 1").expect("sound");
+    b.hear("@4 D 14 14 b 50 2").expect("sound");
+    assert_eq!((b.doubts(), b.states()), (vec![], vec![]));
+    b.hear("@3 D 15 15 b 50 3").expect("sound");
+    assert_eq!((b.doubts(), b.states()), (vec![Doubt::TimeBack], vec![BookState::Gap]));
+
+    let mut b = Bench::in_sync();
+    b.out.clear();
+    // Heard at 3 ms; 13 ms is as far ahead as is believed.
+    b.hear("@14 D 13 13 b 50 1").expect("sound");
+    assert_eq!((b.doubts(), b.states()), (vec![Doubt::TimeAhead], vec![BookState::Gap]));
+
+    let mut b = Bench::in_sync();
+    b.out.clear();
+    b.hear("@13 X 1 100 1").expect("sound");
+    b.hear("@5 X 2 100 1").expect("sound");
+    b.hear("@900 X 3 100 1").expect("sound");
+    assert_eq!((b.doubts(), b.states()), (vec![Doubt::TimeBack, Doubt::TimeAhead], vec![]));
+    assert_eq!(b.out.iter().map(|m| m.body[2]).collect::<Vec<_>>(), [1], "two trades were dropped");
+    b.hear("@6 X 4 100 1").expect("sound");
+    assert_eq!(b.out.len(), 2);
 }
 
 #[test]
@@ -380,16 +498,12 @@ fn a_book_that_stands_still_while_the_market_moves_is_out_of_sync() {
     assert_eq!(b.counts().stalled, 0, "nothing has happened since the last update");
     b.hear("T 13 100 2 110 1").expect("sound");
     assert_eq!((b.counts().stalled, b.feed.state(ID)), (1, BookState::Gap));
-    // An update from the end of numbers swallows all that follow.
+    // An update from the end of numbers does not swallow those that follow.
     let mut b = Bench::in_sync();
     b.hear("D 13 9000000000000000000 b 98 5").expect("sound");
-    for id in 14..20 {
-        b.hear(&format!("D {id} {id} b 98 5")).expect("sound");
-    }
     assert_eq!(b.feed.state(ID), BookState::InSync);
-    later(&mut b);
-    b.hear("D 20 20 b 98 5").expect("sound");
-    assert_eq!((b.counts().stalled, b.feed.state(ID)), (1, BookState::Gap));
+    b.hear("D 14 14 b 98 5").expect("sound");
+    assert_eq!((b.counts().gaps, b.feed.state(ID)), (1, BookState::Gap));
     // A snapshot from there never comes into sync.
     let mut b = Bench::up();
     b.hear("D 9 10 b 98 5").expect("sound");
@@ -443,6 +557,8 @@ fn trades_are_numbered_without_holes() {
         b.hear(&format!("X {id} 100 3")).expect("sound");
     }
     assert_eq!((b.counts().trades, b.counts().trade_gaps), (4, 1));
+    b.hear("X 11 100 4").expect("sound");
+    assert_eq!(b.doubts(), [Doubt::TradeOrder]);
     let last = b.out.last().copied().unwrap_or_default();
     assert_eq!((last.kind(), last.side(), last.body), (Some(Kind::Trade), Side::Sell, [100, 3, 11, 0]));
     b.feed.on_up(b.now, &mut |_| {});

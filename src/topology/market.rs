@@ -272,6 +272,10 @@ pub struct Feed {
     pub silence_ms: u32,
     /// Time that a book may take no update while its ticker moves on, ms, 200..=120000.
     pub depth_silence_ms: u32,
+    /// Largest change of a price against the last good one, basis points.
+    pub price_change_max_bps: u32,
+    /// How far exchange time may be ahead of the receive time, ms.
+    pub exchange_ahead_max_ms: u32,
 }
 
 impl Default for Feed {
@@ -281,6 +285,8 @@ impl Default for Feed {
             pending_updates_max: 1_024,
             silence_ms: 10_000,
             depth_silence_ms: 3_000,
+            price_change_max_bps: 1_000,
+            exchange_ahead_max_ms: 5_000,
         }
     }
 }
@@ -291,6 +297,8 @@ impl Feed {
         c.range("feed.pending_updates_max", self.pending_updates_max, 16, 65_536);
         c.range("feed.silence_ms", self.silence_ms, 100, 120_000);
         c.range("feed.depth_silence_ms", self.depth_silence_ms, 200, 120_000);
+        c.range("feed.price_change_max_bps", self.price_change_max_bps, 1, 10_000);
+        c.range("feed.exchange_ahead_max_ms", self.exchange_ahead_max_ms, 1, 3_600_000);
     }
 }
 

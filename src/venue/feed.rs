@@ -140,14 +140,24 @@ pub enum FeedError {
 
 impl FeedError {
     /// Name of every kind of error, for counters.
-    pub const NAMES: [&'static str; 8] =
-        ["syntax", "field", "number", "symbol", "range", "too_many_levels", "unknown_event", "venue_error"];
+    pub const NAMES: [&'static str; 9] = [
+        "syntax",
+        "field",
+        "number",
+        "symbol",
+        "range",
+        "too_many_levels",
+        "unknown_event",
+        "venue_error",
+        "negative",
+    ];
 
     /// Index of this error's counter in [`FeedError::NAMES`].
     pub const fn index(self) -> usize {
         match self {
             FeedError::Syntax { .. } => 0,
             FeedError::Field { .. } => 1,
+            FeedError::Number { error: DecimalError::Negative, .. } => 8,
             FeedError::Number { .. } => 2,
             FeedError::Symbol => 3,
             FeedError::Range { .. } => 4,

@@ -122,7 +122,8 @@ fn messages_that_are_not_what_they_should_be_cost_the_book() {
     strikes(&rig, "not JSON", "feed.refused_syntax", say("<html>502 Bad Gateway</html>".into()));
     strikes(&rig, "JSON cut short", "feed.refused_syntax", say(good[..good.len() / 2].into()));
     for bad in ["NaN", "-1", "1e400", FORTY_DIGITS] {
-        strikes(&rig, &format!("depth price {bad}"), "feed.refused_number", say(depth(bad, "1.0")));
+        let counter = if bad == "-1" { "feed.refused_negative" } else { "feed.refused_number" };
+        strikes(&rig, &format!("depth price {bad}"), counter, say(depth(bad, "1.0")));
     }
     strikes(&rig, "nested without end", "feed.refused_syntax", say("[".repeat(1 << 20)));
 
@@ -133,9 +134,9 @@ fn messages_that_are_not_what_they_should_be_cost_the_book() {
     for (name, payload, counter) in [
         ("nothing at all", String::new(), "syntax"),
         ("a trade at NaN", trade("NaN"), "number"),
-        ("a ticker at -1", ticker("-1"), "number"),
+        ("a ticker at -1", ticker("-1"), "negative"),
         ("quantity NaN", depth("60000.00", "NaN"), "number"),
-        ("quantity -1", depth("60000.00", "-1"), "number"),
+        ("quantity -1", depth("60000.00", "-1"), "negative"),
         ("price of 1e400", ticker("1e400"), "number"),
         ("forty digits", trade(FORTY_DIGITS), "number"),
         ("no digits", depth("", "1.0"), "number"),

@@ -21,9 +21,9 @@ enum Phase {
     Following { id: u64 },
 }
 
-/// Binance spot's rule: stale is `u <= id`; the first update over a snapshot must cover `id + 1`, every later one
-/// must begin with it. An update that overlaps the book without being stale never occurs on a sound stream and
-/// counts as a gap.
+/// Binance spot's rule: over a snapshot `u <= id` is stale, and the first that is not must cover `id + 1`; every later
+/// update must begin where the one before ended. Behind that one an update that overlaps or repeats never occurs on a
+/// sound stream and counts as a gap: taken for stale, it would silence the book for as long as one wrong id is ahead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BinanceDepthSequence {
     phase: Phase,
@@ -38,17 +38,16 @@ impl Default for BinanceDepthSequence {
 impl DepthSequence for BinanceDepthSequence {
     #[inline]
     fn on_depth(&mut self, first_id: u64, last_id: u64) -> DepthVerdict {
-        let (id, continues) = match &mut self.phase {
+        let continues = match &mut self.phase {
             Phase::Buffering { first_id: noted } => {
                 noted.get_or_insert(first_id);
                 return DepthVerdict::Buffer;
             }
-            Phase::Bridging { id } => (*id, first_id <= id.saturating_add(1)),
-            Phase::Following { id } => (*id, first_id == id.saturating_add(1)),
+            Phase::Bridging { id } if last_id <= *id => return DepthVerdict::Stale,
+            Phase::Bridging { id } => first_id <= id.saturating_add(1),
+            Phase::Following { id } => last_id > *id && first_id == id.saturating_add(1),
         };
-        if last_id <= id {
-            DepthVerdict::Stale
-        } else if continues {
+        if continues {
             self.phase = Phase::Following { id: last_id };
             DepthVerdict::Apply
         } else {
@@ -84,9 +83,8 @@ mod tests {
         assert_eq!(s.on_snapshot(11), SnapshotVerdict::Accept);
         assert_eq!([(5, 7), (8, 9), (10, 14)].map(|(a, b)| s.on_depth(a, b)), [Stale, Stale, Apply]);
         assert_eq!(s.on_depth(15, 15), Apply);
-        assert_eq!(s.on_depth(15, 15), Stale);
-        // Overlap, hole, and still a gap until the caller resets.
-        assert_eq!([(15, 16), (17, 20), (18, 20)].map(|(a, b)| s.on_depth(a, b)), [Gap; 3]);
+        // Repeat, overlap, hole, and still a gap until the caller resets.
+        assert_eq!([(15, 15), (15, 16), (17, 20), (18, 20)].map(|(a, b)| s.on_depth(a, b)), [Gap; 4]);
         s.reset();
         assert_eq!(s.on_depth(30, 31), Buffer);
         assert_eq!(s.on_snapshot(29), SnapshotVerdict::Refetch);

@@ -131,7 +131,7 @@ impl Readers {
     fn snapshot(&mut self, message: &[u8]) {
         let Ok(s) = self.feed.parse_snapshot(InstrumentId(0), &mut message.to_vec()) else { return };
         let json: Value = serde_json::from_slice(message).expect("what is taken is JSON");
-        assert_eq!(json["lastUpdateId"].as_u64(), Some(s.last_id));
+        assert_eq!(whole(&json["lastUpdateId"]), Some(s.last_id));
         assert_eq!(
             (levels(&json["bids"]), levels(&json["asks"])),
             (Some(s.bids.clone()), Some(s.asks.clone()))
@@ -161,6 +161,11 @@ fn listing(message: &[u8]) {
     );
 }
 
+/// A number without sign and fraction; `-0`, which the reference takes for a float, is zero.
+fn whole(number: &Value) -> Option<u64> {
+    number.as_u64().or_else(|| (number.as_f64() == Some(0.0)).then_some(0))
+}
+
 /// Text at 8 decimals as a mantissa, by splitting it at the dot.
 fn mantissa(text: &Value) -> Option<i64> {
     let (whole, fraction) = text.as_str()?.split_once('.').unwrap_or((text.as_str()?, ""));
@@ -180,23 +185,23 @@ fn levels(list: &Value) -> Option<Vec<Level>> {
 }
 
 fn oracle(data: &Value) -> Option<Said> {
-    let ns = |name: &str| data[name].as_u64()?.checked_mul(1_000_000);
+    let ns = |name: &str| whole(&data[name])?.checked_mul(1_000_000);
     assert_eq!(data["s"].as_str(), Some("BTCUSDT"), "a symbol that nobody asked for");
     Some(match data["e"].as_str() {
         Some("depthUpdate") => Said::Depth {
-            ids: (data["U"].as_u64()?, data["u"].as_u64()?),
+            ids: (whole(&data["U"])?, whole(&data["u"])?),
             ts_ns: ns("E")?,
             bids: levels(&data["b"])?,
             asks: levels(&data["a"])?,
         },
         Some("trade") => Said::Trade {
-            trade_id: data["t"].as_u64()?,
+            trade_id: whole(&data["t"])?,
             level: level(&data["p"], &data["q"])?,
             aggressor: if data["m"].as_bool()? { Side::Sell } else { Side::Buy },
             ts_ns: ns("T")?,
         },
         _ => Said::Top {
-            update_id: data["u"].as_u64()?,
+            update_id: whole(&data["u"])?,
             bid: level(&data["b"], &data["B"])?,
             ask: level(&data["a"], &data["A"])?,
         },
