@@ -150,7 +150,7 @@ fn orders_and_queries_have_the_venue_s_shape() {
     assert_eq!(b.sim.open(STREAMS, "/stream?streams=btcusdt@trade", b.now), Ok(()));
     b.pass_ms(1_001);
     let mut met = BTreeSet::new();
-    let mut ask = |b: &mut Bench, kind: &str, method: &str, params: Value| {
+    let ask = |b: &mut Bench, kind: &str, method: &str, params: Value| {
         let result = open(&shapes, b.ask(method, params));
         match result {
             Value::Array(rows) => {
