@@ -76,8 +76,8 @@ fn apply(book: &mut L2Book, update: &Update) -> i64 {
 
 fn distribution(name: &str, stream: &[Update]) {
     let mut book = loaded();
-    let mut bare = Histogram::<u64>::new(3).expect("3 digits are allowed");
-    let mut spent = Histogram::<u64>::new(3).expect("3 digits are allowed");
+    let mut bare = Histogram::<u64>::new_with_bounds(1, 10_000_000_000, 3).expect("bounds are sound");
+    let mut spent = Histogram::<u64>::new_with_bounds(1, 10_000_000_000, 3).expect("bounds are sound");
     for update in stream {
         let start = Instant::now();
         let empty = start.elapsed();

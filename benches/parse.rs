@@ -11,12 +11,24 @@
 //! A regression of the readers shows in bytes visible → event, one of the writer in decision → order bytes, each nearly
 //! one to one. The line printed first says how the host treats the cores this minute: compare runs of like probes.
 
-use std::hint::black_box;
+mod protocol;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use std::error::Error;
+use std::hint::black_box;
+use std::time::Instant;
+
+use criterion::{Criterion, Throughput, criterion_group};
+use hdrhistogram::Histogram;
 use venue::{CancelOrder, ClientOrderId, FeedSession, MarketEvent, NewOrder, OrderSession};
 use venue_binance::{BinanceFeed, BinanceOrders, Credentials};
 use wire::{AssetId, Instrument, InstrumentId, OrderType, Px, Qty, Side, Slot, Ts, VenueId};
+
+use protocol::Session;
+
+/// Calls timed together for the latency gate: one takes less than a look at the clock.
+const BATCH: usize = 16;
+/// Batches of a row in a process of the latency gate.
+const GATED_BATCHES: usize = 2_000;
 
 fn btcusdt() -> Instrument {
     Instrument {
@@ -66,6 +78,91 @@ fn depth() -> String {
     )
 }
 
+/// A message, and the session that reads it.
+struct Reader {
+    feed: BinanceFeed,
+    message: Vec<u8>,
+    scratch: Vec<u8>,
+}
+
+impl Reader {
+    fn new(message: &str) -> Reader {
+        let message = message.as_bytes().to_vec();
+        Reader { feed: BinanceFeed::new(vec![btcusdt()]), scratch: message.clone(), message }
+    }
+
+    #[inline]
+    fn read(&mut self) -> i64 {
+        self.scratch.copy_from_slice(&self.message);
+        let mut sum = 0;
+        let read = self.feed.on_message(black_box(&mut self.scratch), |event| {
+            sum = match event {
+                MarketEvent::Top { bid, ask, .. } => bid.px.0 + ask.px.0,
+                MarketEvent::Trade { px, .. } => px.0,
+                MarketEvent::Depth { bids, asks, .. } => (bids.len() + asks.len()) as i64,
+                _ => 0,
+            };
+        });
+        assert!(read.is_ok() && sum > 0);
+        sum
+    }
+}
+
+fn messages() -> [(&'static str, String); 4] {
+    [
+        ("book_ticker", TICKER.to_owned()),
+        ("book_ticker_raw", TICKER_RAW.to_owned()),
+        ("trade", TRADE.to_owned()),
+        ("depth_1k", depth()),
+    ]
+}
+
+/// An order session that is up, with an order and a cancel to write.
+struct Writer {
+    session: BinanceOrders,
+    order: NewOrder,
+    cancel: CancelOrder,
+    now: Ts,
+    out: Vec<u8>,
+}
+
+impl Writer {
+    fn new() -> Writer {
+        let credentials = Credentials::new("k".repeat(64), "s".repeat(64)).expect("letters");
+        let mut session = BinanceOrders::new(vec![btcusdt()], vec!["BTC".into(), "USDT".into()], credentials);
+        let mut subscribed = br#"{"id":"s","status":200,"result":{"subscriptionId":0}}"#.to_vec();
+        session.on_message(&mut subscribed, |_| ()).expect("an answer");
+        let now = Ts(1_723_161_253_937_085_768);
+        let id = ClientOrderId { cycle: 0x12_3456, ts: now, slot: Slot(7) };
+        let order = NewOrder {
+            instrument: InstrumentId(0),
+            id,
+            side: Side::Buy,
+            px: Px(6_183_763_000_000),
+            qty: Qty(1_000_000),
+            kind: OrderType::Limit,
+            stop_px: Px(0),
+        };
+        let cancel = CancelOrder { instrument: InstrumentId(0), id, venue_order_id: 12_569_099_453 };
+        Writer { session, order, cancel, now, out: Vec::with_capacity(1024) }
+    }
+
+    #[inline]
+    fn order(&mut self) -> usize {
+        self.now = self.now.plus_ns(1_000);
+        self.order.id.ts = self.now;
+        self.session.encode_new(black_box(&self.order), self.now, &mut self.out).expect("ready");
+        self.out.len()
+    }
+
+    #[inline]
+    fn cancel(&mut self) -> usize {
+        self.now = self.now.plus_ns(1_000);
+        self.session.encode_cancel(black_box(&self.cancel), self.now, &mut self.out).expect("known");
+        self.out.len()
+    }
+}
+
 fn probe() {
     match agent::probe::cache_line_ns(0, 1, 20_000) {
         Ok(report) => println!("probe: {report}"),
@@ -76,72 +173,72 @@ fn probe() {
 fn read(c: &mut Criterion) {
     probe();
     let mut group = c.benchmark_group("parse");
-    for (name, message) in [
-        ("book_ticker", TICKER.to_owned()),
-        ("book_ticker_raw", TICKER_RAW.to_owned()),
-        ("trade", TRADE.to_owned()),
-        ("depth_1k", depth()),
-    ] {
-        let mut feed = BinanceFeed::new(vec![btcusdt()]);
-        let mut scratch = message.clone().into_bytes();
+    for (name, message) in messages() {
+        let mut reader = Reader::new(&message);
         group.throughput(Throughput::Bytes(message.len() as u64));
-        group.bench_function(name, |b| {
-            b.iter(|| {
-                scratch.copy_from_slice(message.as_bytes());
-                let mut sum = 0;
-                let read = feed.on_message(black_box(&mut scratch), |event| {
-                    sum = match event {
-                        MarketEvent::Top { bid, ask, .. } => bid.px.0 + ask.px.0,
-                        MarketEvent::Trade { px, .. } => px.0,
-                        MarketEvent::Depth { bids, asks, .. } => (bids.len() + asks.len()) as i64,
-                        _ => 0,
-                    };
-                });
-                assert!(read.is_ok() && sum > 0);
-                sum
-            });
-        });
+        group.bench_function(name, |b| b.iter(|| reader.read()));
     }
     group.finish();
 }
 
 fn write(c: &mut Criterion) {
-    let credentials = Credentials::new("k".repeat(64), "s".repeat(64)).expect("letters");
-    let mut session = BinanceOrders::new(vec![btcusdt()], vec!["BTC".into(), "USDT".into()], credentials);
-    let mut subscribed = br#"{"id":"s","status":200,"result":{"subscriptionId":0}}"#.to_vec();
-    session.on_message(&mut subscribed, |_| ()).expect("an answer");
-    let id = ClientOrderId { cycle: 0x12_3456, ts: Ts(1_723_161_253_937_085_768), slot: Slot(7) };
-    let mut order = NewOrder {
-        instrument: InstrumentId(0),
-        id,
-        side: Side::Buy,
-        px: Px(6_183_763_000_000),
-        qty: Qty(1_000_000),
-        kind: OrderType::Limit,
-        stop_px: Px(0),
-    };
-    let cancel = CancelOrder { instrument: InstrumentId(0), id, venue_order_id: 12_569_099_453 };
-    let mut out = Vec::with_capacity(1024);
-    let mut now = Ts(1_723_161_253_937_085_768);
-
+    let mut writer = Writer::new();
     let mut group = c.benchmark_group("encode");
-    group.bench_function("signed_limit_order", |b| {
-        b.iter(|| {
-            now = now.plus_ns(1_000);
-            order.id.ts = now;
-            session.encode_new(black_box(&order), now, &mut out).expect("ready");
-            out.len()
-        });
-    });
-    group.bench_function("signed_cancel", |b| {
-        b.iter(|| {
-            now = now.plus_ns(1_000);
-            session.encode_cancel(black_box(&cancel), now, &mut out).expect("known");
-            out.len()
-        });
-    });
+    group.bench_function("signed_limit_order", |b| b.iter(|| writer.order()));
+    group.bench_function("signed_cancel", |b| b.iter(|| writer.cancel()));
     group.finish();
 }
 
+/// The rows of the latency gate.
+fn speak(mut session: Session) -> Result<(), Box<dyn Error>> {
+    for (name, message) in messages() {
+        row(&mut session, name, || Reader::new(&message), Reader::read)?;
+    }
+    row(&mut session, "order", Writer::new, Writer::order)?;
+    row(&mut session, "cancel", Writer::new, Writer::cancel)?;
+    session.end();
+    Ok(())
+}
+
+fn row<S, R>(
+    session: &mut Session,
+    name: &str,
+    set_up: impl FnOnce() -> S + Send,
+    call: fn(&mut S) -> R,
+) -> Result<(), Box<dyn Error>> {
+    if !session.is_time() {
+        return session.work(name, 100, 200, |_| {
+            let mut subject = set_up();
+            Ok::<_, String>(move |_| {
+                protocol::hot(|| call(&mut subject));
+                Ok(())
+            })
+        });
+    }
+    let mut subject = set_up();
+    let mut spans = Histogram::<u64>::new_with_bounds(1, 10_000_000_000, 3)?;
+    for n in 0..GATED_BATCHES {
+        let start = Instant::now();
+        for _ in 0..BATCH {
+            black_box(call(&mut subject));
+        }
+        let spent = start.elapsed();
+        // The first batches warm caches and predictors.
+        if n >= GATED_BATCHES / 8 {
+            spans.saturating_record(spent.as_nanos() as u64);
+        }
+    }
+    session.span(name, BATCH, &spans);
+    Ok(())
+}
+
 criterion_group!(benches, read, write);
-criterion_main!(benches);
+
+fn main() -> Result<(), Box<dyn Error>> {
+    if let Some(session) = Session::asked("parse")? {
+        return speak(session);
+    }
+    benches();
+    Criterion::default().configure_from_args().final_summary();
+    Ok(())
+}

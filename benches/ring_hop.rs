@@ -23,6 +23,8 @@
 //! `cargo bench --bench ring_hop` measures; without `--bench` (as under `cargo test`) one short repetition runs, to
 //! keep this file from rotting, and judges nothing.
 
+mod protocol;
+
 use std::error::Error;
 use std::hint::spin_loop;
 
@@ -62,6 +64,8 @@ struct Plan {
 }
 
 const FULL: Plan = Plan { repetitions: 11, warm_up: 20_000, round_trips: 100_000, probe_rounds: 20_000 };
+/// One of the many processes of a latency gate.
+const GATED: Plan = Plan { repetitions: 1, warm_up: 5_000, round_trips: 40_000, probe_rounds: 0 };
 const SMOKE: Plan = Plan { repetitions: 1, warm_up: 10, round_trips: 200, probe_rounds: 200 };
 
 /// One-way times of one candidate in one repetition, ns.
@@ -69,6 +73,13 @@ const SMOKE: Plan = Plan { repetitions: 1, warm_up: 10, round_trips: 200, probe_
 struct Hop {
     p50: f64,
     p99: f64,
+}
+
+impl Hop {
+    fn of(round_trips: &Histogram<u64>) -> Hop {
+        let one_way = |quantile| round_trips.value_at_quantile(quantile) as f64 / 2.0;
+        Hop { p50: one_way(0.5), p99: one_way(0.99) }
+    }
 }
 
 /// One repetition between two probes.
@@ -80,6 +91,9 @@ struct Repetition {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    if let Some(session) = protocol::Session::asked("ring_hop")? {
+        return speak(session);
+    }
     let measure = std::env::args().any(|arg| arg == "--bench");
     let plan = if measure { FULL } else { SMOKE };
     let cores = cpu::allowed_cores();
@@ -97,11 +111,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     for turn in 0..plan.repetitions {
         // By turns, so that neither always runs on the warmer machine.
         let (ours, rtrb) = if turn % 2 == 0 {
-            let ours = hop_ours(a, b, &plan, &clock)?;
+            let ours = Hop::of(&round_trips_ours(a, b, &plan, &clock)?);
             (ours, hop_rtrb(a, b, &plan, &clock)?)
         } else {
             let rtrb = hop_rtrb(a, b, &plan, &clock)?;
-            (hop_ours(a, b, &plan, &clock)?, rtrb)
+            (Hop::of(&round_trips_ours(a, b, &plan, &clock)?), rtrb)
         };
         let after = probe::cache_line_ns(a, b, plan.probe_rounds)?;
         let probe_ns = (before.p50_ns + after.p50_ns) / 2.0;
@@ -124,6 +138,33 @@ fn main() -> Result<(), Box<dyn Error>> {
         before = after;
     }
     summarise(&kept, moved, measure);
+    Ok(())
+}
+
+/// The rows of the latency gate: the hop, and a message's push and pop counted on one thread.
+fn speak(mut session: protocol::Session) -> Result<(), Box<dyn Error>> {
+    if session.is_time() {
+        let cores = cpu::allowed_cores();
+        let (Some(&a), Some(&b)) = (cores.first(), cores.last()) else {
+            return Err("no core to run on".into());
+        };
+        // On one core there is no hop, so there is no row.
+        if a != b {
+            session.span("hop", 2, &round_trips_ours(a, b, &GATED, &Clock::live())?);
+        }
+    } else {
+        session.work("push_pop", 2 * CAPACITY, 2 * CAPACITY, |_| {
+            let (mut tx, mut rx) = rings::ring("hop-counted", CAPACITY).map_err(|e| e.to_string())?;
+            Ok::<_, String>(move |n: usize| {
+                protocol::hot(|| {
+                    push_ours(&mut tx, n as u64);
+                    pop_ours(&mut rx)
+                });
+                Ok(())
+            })
+        })?;
+    }
+    session.end();
     Ok(())
 }
 
@@ -176,7 +217,12 @@ fn message(n: u64) -> Payload {
     [n, n + 1, n + 2, n + 3, n + 4, n + 5, n + 6]
 }
 
-fn hop_ours(a: usize, b: usize, plan: &Plan, clock: &Clock) -> Result<Hop, Box<dyn Error>> {
+fn round_trips_ours(
+    a: usize,
+    b: usize,
+    plan: &Plan,
+    clock: &Clock,
+) -> Result<Histogram<u64>, Box<dyn Error>> {
     let (out, inn) = rings::ring("hop-there", CAPACITY)?;
     let (back_out, back_in) = rings::ring("hop-back", CAPACITY)?;
     ping_pong(a, b, plan, clock, (out, back_in), (back_out, inn), push_ours, pop_ours)
@@ -201,7 +247,8 @@ fn pop_ours(rx: &mut Consumer) -> u64 {
 fn hop_rtrb(a: usize, b: usize, plan: &Plan, clock: &Clock) -> Result<Hop, Box<dyn Error>> {
     let (out, inn) = rtrb::RingBuffer::new(CAPACITY);
     let (back_out, back_in) = rtrb::RingBuffer::new(CAPACITY);
-    ping_pong(a, b, plan, clock, (out, back_in), (back_out, inn), push_rtrb, pop_rtrb)
+    let round_trips = ping_pong(a, b, plan, clock, (out, back_in), (back_out, inn), push_rtrb, pop_rtrb)?;
+    Ok(Hop::of(&round_trips))
 }
 
 fn push_rtrb(tx: &mut rtrb::Producer<Line>, n: u64) {
@@ -232,9 +279,9 @@ fn ping_pong<Tx: Send, Rx: Send>(
     (mut reply, mut hear): (Tx, Rx),
     push: fn(&mut Tx, u64),
     pop: fn(&mut Rx) -> u64,
-) -> Result<Hop, Box<dyn Error>> {
+) -> Result<Histogram<u64>, Box<dyn Error>> {
     let total = plan.warm_up + plan.round_trips;
-    let round_trips = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         let echo = scope.spawn(move || {
             let pinned = cpu::pin(b);
             for _ in 0..total {
@@ -263,9 +310,7 @@ fn ping_pong<Tx: Send, Rx: Send>(
         echo.join().map_err(|_| "the echoing thread panicked")??;
         round_trips
     })
-    .map_err(|e| e as Box<dyn Error>)?;
-    let one_way = |quantile| round_trips.value_at_quantile(quantile) as f64 / 2.0;
-    Ok(Hop { p50: one_way(0.5), p99: one_way(0.99) })
+    .map_err(|e| e as Box<dyn Error>)
 }
 
 /// What a figure is worth without: the host, its kernel, the commit and the clock.

@@ -13,12 +13,14 @@ use corelane::oms::Oms;
 use corelane::tape::{RingIn, RingOut, Tape};
 use hdrhistogram::Histogram;
 use kill::KillSwitch;
-use rings::{Consumer, Producer};
+use rings::{Consumer, Payload, Producer};
 use risk::{Gate, Limits, LimitsSpec};
 use stats::StatsSegment;
 use stats::boards::Boards;
 use strategies::quoter::{Quoter, QuoterSpec};
 use wire::{AssetId, BookState, Instrument, InstrumentId, Kind, Msg, Px, Qty, Ts, VenueId, flag};
+
+use crate::protocol;
 
 /// Capacity of every ring: the shipped configuration's of the smaller ones.
 const RING: usize = 1_024;
@@ -98,6 +100,17 @@ pub(crate) fn run(clock: &Clock, warm_up: usize, ticks: usize) -> Result<Histogr
         }
     }
     Ok(spans)
+}
+
+/// The same ticks by count: what happens between a push and its order.
+pub(crate) fn counted(clock: Clock) -> Result<impl FnMut(usize) -> Result<(), String>, String> {
+    let mut rig = Rig::new(clock).map_err(|e| e.to_string())?;
+    rig.open().map_err(|e| e.to_string())?;
+    Ok(move |n| {
+        let words = top(n, rig.clock.now()).to_words();
+        let led = protocol::hot(|| rig.react(words)).map_err(|e| e.to_string())?;
+        rig.after(n, led).map_err(|e| e.to_string())
+    })
 }
 
 impl Rig {
@@ -208,12 +221,24 @@ impl Rig {
     fn tick(&mut self, n: usize) -> Result<u64, Box<dyn Error>> {
         let words = top(n, self.clock.now()).to_words();
         let began = self.clock.now();
+        let order = self.react(words)?;
+        let ended = self.clock.now();
+        self.after(n, order)?;
+        Ok(ended.since_ns(began))
+    }
+
+    /// From the push of a price to what then stands first in the order ring: what is timed and counted.
+    #[inline]
+    fn react(&mut self, words: Payload) -> Result<Option<Payload>, rings::Full> {
         self.market[0].push(words)?;
         self.market[1].push(words)?;
         self.agents.step();
-        let order = self.orders.peek();
-        let ended = self.clock.now();
-        let Some((_, words)) = black_box(order) else {
+        Ok(black_box(self.orders.peek()).map(|(_, words)| words))
+    }
+
+    /// The one order is acknowledged and gone.
+    fn after(&mut self, n: usize, order: Option<Payload>) -> Result<(), Box<dyn Error>> {
+        let Some(words) = order else {
             return Err(format!("tick {n} led to no order").into());
         };
         self.orders.release();
@@ -224,7 +249,7 @@ impl Rig {
         self.acknowledge(&order)?;
         self.gone(&order)?;
         self.settle();
-        Ok(ended.since_ns(began))
+        Ok(())
     }
 
     fn publish(&mut self, msg: Msg) -> Result<(), rings::Full> {

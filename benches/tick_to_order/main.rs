@@ -15,15 +15,18 @@
 //! no omitted waiting to correct; what a burst does to latency is for the live histograms to say. The market moves by
 //! turns through prices and sizes, so that no branch is learnt by heart.
 //!
-//! **A regression means** that every order leaves later, one to one. The bar: `event` at most 300 ns p50, as the
-//! median over repetitions, when the cache-line probe shows near cores (50-65 ns); above that the bar grows with the
-//! probe, for the same host then runs everything slower. p99.9 and max are read beside the hiccup floor printed first.
+//! **A regression means** that every order leaves later, one to one. The bars, as medians over repetitions: `event` at
+//! most 350 ns p50 and 1.5 us p99.9. It stays on one core, so the cache-line probe printed beside it does not scale
+//! them. The tail is judged over those repetitions during which a loop that does nothing lost at most 3 % of its time,
+//! when there are three: who shares a core loses its caches too, and that is no finding about this code.
 //!
-//! `cargo bench --bench tick_to_order` measures and judges; `-- --check` ends with exit code 1 when twice the bar is
-//! exceeded, a gate that no noise breaks. Without `--bench` (as under `cargo test`) one short repetition runs, to keep this file from rotting.
+//! `cargo bench --bench tick_to_order` measures and judges; `-- --check` ends with exit code 1 when a bar fails.
+//! `-- --gate MODE` speaks to the latency gate (`tools/gate`). Without `--bench` (as under `cargo test`) one short repetition runs, to keep this file from rotting.
 
 mod event;
 mod frame;
+#[path = "../protocol/mod.rs"]
+mod protocol;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -32,12 +35,16 @@ use std::time::Duration;
 use agent::{Clock, cpu, probe};
 use hdrhistogram::Histogram;
 
-/// The longest p50 of `event` with near cores, ns.
-const BAR_NS: f64 = 300.0;
-/// Times the bar at which `--check` fails.
-const GATE: f64 = 2.0;
-/// Highest probe of near cores, ns.
-const NEAR_NS: f64 = 65.0;
+/// The longest p50 of `event`, ns.
+const P50_BAR_NS: f64 = 350.0;
+/// The longest p99.9 of `event`, ns.
+const P999_BAR_NS: f64 = 1_500.0;
+/// Most that a quiet repetition may lose of its time, parts per million.
+const QUIET_PPM: u64 = 30_000;
+/// Quiet repetitions that it takes to judge a tail.
+const QUIET_MIN: usize = 3;
+/// How long the loop that does nothing runs beside each repetition.
+const SPIN: Duration = Duration::from_millis(20);
 
 /// How much is measured.
 struct Plan {
@@ -50,6 +57,9 @@ struct Plan {
 
 const FULL: Plan =
     Plan { repetitions: 7, warm_up: 2_000, event_ticks: 200_000, frame_ticks: 10_000, probe_rounds: 20_000 };
+/// One of the many processes of a latency gate.
+const GATED: Plan =
+    Plan { repetitions: 1, warm_up: 500, event_ticks: 20_000, frame_ticks: 1_500, probe_rounds: 0 };
 const SMOKE: Plan =
     Plan { repetitions: 1, warm_up: 50, event_ticks: 500, frame_ticks: 100, probe_rounds: 200 };
 
@@ -72,11 +82,15 @@ impl Span {
 const SPANS: [&str; 3] = ["event", "frame", "signed"];
 
 struct Repetition {
-    probe_ns: Option<f64>,
+    /// Of its time, what a loop that does nothing lost just before and after, parts per million.
+    lost_ppm: u64,
     spans: [Span; 3],
 }
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
+    if let Some(session) = protocol::Session::asked("tick_to_order")? {
+        return speak(session).map(|()| ExitCode::SUCCESS);
+    }
     let has = |flag: &str| std::env::args().any(|arg| arg == flag);
     let measure = has("--bench") || has("--check");
     let plan = if measure { FULL } else { SMOKE };
@@ -89,12 +103,13 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     }
     let mut repetitions = Vec::new();
     for turn in 0..plan.repetitions {
-        let before = probe::cache_line_ns(first, last, plan.probe_rounds).ok();
-        let [event, frame, signed] = measured(last, &clock, &plan)?;
-        let after = probe::cache_line_ns(first, last, plan.probe_rounds).ok();
-        let probe_ns = before.zip(after).map(|(b, a)| (b.p50_ns + a.p50_ns) / 2.0);
-        let spans = [event, frame, signed];
-        print!("{turn:>2}  probe {:>4}", probe_ns.map_or("none".into(), |ns| format!("{ns:.0}")));
+        let before = (probe::cache_line_ns(first, last, plan.probe_rounds).ok(), probe::hiccup(SPIN));
+        let spans = spans(last, &clock, &plan)?.each_ref().map(Span::of);
+        let after = (probe::cache_line_ns(first, last, plan.probe_rounds).ok(), probe::hiccup(SPIN));
+        let probe_ns = before.0.zip(after.0).map(|(b, a)| (b.p50_ns + a.p50_ns) / 2.0);
+        let lost_ppm = before.1.lost_ppm.max(after.1.lost_ppm);
+        let probe = probe_ns.map_or("none".into(), |ns| format!("{ns:.0}"));
+        print!("{turn:>2}  probe {probe:>4}  lost {:>4.1} %", lost_ppm as f64 / 10_000.0);
         for (name, s) in SPANS.iter().zip(&spans) {
             print!(
                 "   {name} p50 {:>5.0} p99 {:>6.0} p99.9 {:>6.0} max {:>8.0}",
@@ -102,22 +117,38 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             );
         }
         println!();
-        repetitions.push(Repetition { probe_ns, spans });
+        repetitions.push(Repetition { lost_ppm, spans });
     }
     let holds = summarise(&repetitions, clock_pair_ns(&clock), measure);
     Ok(if has("--check") && !holds { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
+/// The rows of the latency gate.
+fn speak(mut session: protocol::Session) -> Result<(), Box<dyn Error>> {
+    if session.is_time() {
+        let clock = Clock::live();
+        let spans = spans(cpu::allowed_cores().last().copied().unwrap_or(0), &clock, &GATED)?;
+        for (row, spans) in SPANS.iter().zip(&spans) {
+            session.span(row, 1, spans);
+        }
+    } else {
+        session.work("event", 200, 500, event::counted)?;
+        session.work("signed", 100, 200, frame::counted)?;
+    }
+    session.end();
+    Ok(())
+}
+
 /// One repetition, on a thread of its own pinned to `core`.
-fn measured(core: usize, clock: &Clock, plan: &Plan) -> Result<[Span; 3], Box<dyn Error>> {
+fn spans(core: usize, clock: &Clock, plan: &Plan) -> Result<[Histogram<u64>; 3], Box<dyn Error>> {
     let work = || {
         // Refused on a machine that forbids it; then the scheduler has its say in the tails.
         if let Err(refused) = cpu::pin(core) {
-            println!("not pinned: {refused}");
+            eprintln!("not pinned: {refused}");
         }
         let event = event::run(clock, plan.warm_up, plan.event_ticks).map_err(|e| e.to_string())?;
         let [frame, signed] = frame::run(clock, plan.warm_up, plan.frame_ticks).map_err(|e| e.to_string())?;
-        Ok::<_, String>([Span::of(&event), Span::of(&frame), Span::of(&signed)])
+        Ok::<_, String>([event, frame, signed])
     };
     let spans = std::thread::scope(|scope| scope.spawn(work).join());
     Ok(spans.map_err(|_| "the measuring thread panicked")??)
@@ -139,22 +170,22 @@ fn summarise(all: &[Repetition], clock_ns: f64, judge: bool) -> bool {
     if !judge {
         return true;
     }
-    // Each repetition against its own probe; the bar holds when the median does.
-    let ratio = median(all.iter().map(|r| r.spans[0].p50 / bar_ns(r.probe_ns)).collect());
-    let probe = Some(median(all.iter().filter_map(|r| r.probe_ns).collect())).filter(|ns| ns.is_finite());
-    println!(
-        "probe {}; bar: event p50 is {ratio:.2} of the {:.0} ns allowed{}: {}",
-        probe.map_or("none".into(), |ns| format!("{ns:.0} ns")),
-        bar_ns(probe),
-        if probe > Some(NEAR_NS) { ", scaled by a probe above near" } else { "" },
-        if ratio <= 1.0 { "holds" } else { "FAILS" }
-    );
-    ratio <= GATE
+    let p50 = median(all.iter().map(|r| r.spans[0].p50).collect());
+    let quiet: Vec<f64> = all.iter().filter(|r| r.lost_ppm <= QUIET_PPM).map(|r| r.spans[0].p999).collect();
+    let mut holds = verdict("p50", p50, P50_BAR_NS);
+    if quiet.len() >= QUIET_MIN {
+        holds &= verdict("p99.9", median(quiet), P999_BAR_NS);
+    } else {
+        println!("bar: event p99.9 is not judged: {} quiet repetitions, {QUIET_MIN} wanted", quiet.len());
+    }
+    holds
 }
 
-/// The longest p50 the bar allows beside a probe; without one (a single core) as for near cores.
-fn bar_ns(probe_ns: Option<f64>) -> f64 {
-    BAR_NS * probe_ns.map_or(1.0, |ns| (ns / NEAR_NS).max(1.0))
+fn verdict(what: &str, ns: f64, bar_ns: f64) -> bool {
+    let holds = ns <= bar_ns;
+    let word = if holds { "holds" } else { "FAILS" };
+    println!("bar: event {what} is {ns:.0} ns, at most {bar_ns:.0} wanted: {word}");
+    holds
 }
 
 fn spread(values: Vec<f64>) -> String {

@@ -122,6 +122,7 @@ fn the_counters_count() {
             }
         });
         rig::wait_until("the filter", || filter.load(Ordering::SeqCst) != 0);
+        rig::CALLS.store(true, Ordering::SeqCst);
         go.store(true, Ordering::SeqCst);
         if filter.load(Ordering::SeqCst) < 0 {
             println!("skipped: no seccomp listener");
@@ -129,8 +130,10 @@ fn the_counters_count() {
             return go.store(false, Ordering::SeqCst);
         }
         // SAFETY: the thread has given this descriptor away.
-        let listener =
-            syscalls::Listener::new(unsafe { OwnedFd::from_raw_fd(filter.load(Ordering::SeqCst)) });
+        let listener = syscalls::Listener::new(
+            unsafe { OwnedFd::from_raw_fd(filter.load(Ordering::SeqCst)) },
+            &rig::CALLS,
+        );
         rig::wait_until("two calls", || done.load(Ordering::SeqCst));
         let calls = listener.counted();
         go.store(false, Ordering::SeqCst);

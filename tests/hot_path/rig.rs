@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -55,6 +55,9 @@ struct Shared {
     thread: AtomicI32,
     filter: Mutex<Option<Result<OwnedFd, String>>>,
 }
+
+/// Calls are counted while this is set.
+pub(crate) static CALLS: AtomicBool = AtomicBool::new(false);
 
 const COUNT: u8 = 1;
 const OVER: u8 = 2;
@@ -203,7 +206,8 @@ pub(crate) fn observe(backend: Backend, messages: u64, orders: u64) -> Option<Fi
     let lost_before = lost_connections(&live);
     shared.enter(COUNT);
     let filter = shared.filter.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let listener = filter.expect("the observer has tried").map(Listener::new);
+    CALLS.store(true, Ordering::SeqCst);
+    let listener = filter.expect("the observer has tried").map(|fd| Listener::new(fd, &CALLS));
     let began = Instant::now();
     let before = seen(&live);
     let mut after = before;

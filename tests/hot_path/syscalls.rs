@@ -62,17 +62,17 @@ pub(crate) struct Listener {
     shared: Arc<Shared>,
 }
 
-#[derive(Default)]
 struct Shared {
-    counting: AtomicBool,
+    counting: &'static AtomicBool,
     over: AtomicBool,
     calls: Mutex<BTreeMap<i64, u64>>,
 }
 
 impl Listener {
-    /// Listens at `fd` and counts until [`Listener::counted`].
-    pub(crate) fn new(fd: OwnedFd) -> Listener {
-        let shared = Arc::new(Shared { counting: AtomicBool::new(true), ..Shared::default() });
+    /// Listens at `fd` and counts while `counting` is set, until [`Listener::counted`] clears it. A thread whose call
+    /// is being looked at waits for the answer, so what it has set itself is seen exactly.
+    pub(crate) fn new(fd: OwnedFd, counting: &'static AtomicBool) -> Listener {
+        let shared = Arc::new(Shared { counting, over: AtomicBool::new(false), calls: Mutex::default() });
         let seen = shared.clone();
         let thread = std::thread::spawn(move || {
             while !seen.over.load(Ordering::Acquire) {
