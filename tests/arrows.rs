@@ -44,6 +44,7 @@ const ARROWS: &[(&str, &str, &[&str], &[&str])] = &[
         &["corelane", "topology", "venue-binance"],
         &["anyhow", "lexopt"],
     ),
+    ("corelane-gate", "tools/gate", &["agent"], &["hdrhistogram", "lexopt", "serde_json", "thiserror"]),
     ("corelane-stat", "tools/stat", &["rings", "wire", "stats", "kill", "net"], &["anyhow", "serde_json"]),
 ];
 
