@@ -45,7 +45,12 @@ const ARROWS: &[(&str, &str, &[&str], &[&str])] = &[
         &["anyhow", "lexopt"],
     ),
     ("corelane-gate", "tools/gate", &["agent"], &["hdrhistogram", "lexopt", "serde_json", "thiserror"]),
-    ("corelane-stat", "tools/stat", &["rings", "wire", "stats", "kill", "net"], &["anyhow", "serde_json"]),
+    (
+        "corelane-stat",
+        "tools/stat",
+        &["rings", "wire", "stats", "kill", "net"],
+        &["anyhow", "ratatui", "serde_json"],
+    ),
 ];
 
 /// Never in the engine's dependency graph, however deep.

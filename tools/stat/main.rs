@@ -5,8 +5,10 @@
 //! ```
 //!
 //! Reads the engine's shared memory, read-only: the engine does not notice. Works on a dead engine's files as well,
-//! and says so. Without `--once` it shows itself anew every second until interrupted, with rates, and follows when
-//! a newer engine starts. `--json` prints one object a look, one look a line. `--dir` names an instance directory,
+//! and says so. In a terminal it shows itself live, twice a second, until `q`: stages of latency over the last ten
+//! seconds beside all since the start, rings, agents, books, positions, refusals, rates. Elsewhere it prints a page
+//! a second. Both follow when a newer engine starts. `--once` prints one page, `--json` one object a look, one look
+//! a line. `--dir` names an instance directory,
 //! or a directory of them; without it the newest living instance under `$CORELANE_SHM_DIR`, else under
 //! `/dev/shm/corelane-<uid>`, is shown. `--orders` says how many rows of the order trace (10).
 //!
@@ -15,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 mod json;
+mod live;
 mod screen;
 mod table;
 mod view;
@@ -28,7 +31,7 @@ use view::{Engine, View};
 const USAGE: &str = "\
 usage: corelane-stat [--once] [--json] [--dir DIR] [--orders N]
 
-  --once      show once and end; without it, every second until interrupted
+  --once      print one page and end; without it, live in a terminal (q ends it), else a page a second
   --json      one JSON object a look, one look a line
   --dir DIR   an instance directory, or a directory of them
               (default: the newest under $CORELANE_SHM_DIR, else /dev/shm/corelane-<uid>)
@@ -37,12 +40,6 @@ usage: corelane-stat [--once] [--json] [--dir DIR] [--orders N]
 
 const REFRESH: Duration = Duration::from_secs(1);
 const ORDERS_MAX: usize = 1_000_000;
-
-/// Cursor home; what is there is overwritten, so that nothing flickers.
-const HOME: &str = "\x1b[H";
-/// Erase to the end of the line, of the screen.
-const ERASE_LINE: &str = "\x1b[K";
-const ERASE_BELOW: &str = "\x1b[J";
 
 #[derive(Debug, PartialEq)]
 struct Args {
@@ -106,7 +103,9 @@ fn parse(args: impl Iterator<Item = std::ffi::OsString>) -> Result<Asked, String
 
 fn run(args: &Args) -> anyhow::Result<()> {
     let mut engine = Engine::open(&view::find(args.dir.as_deref())?)?;
-    let in_place = !args.once && !args.json && io::stdout().is_terminal();
+    if !args.once && !args.json && io::stdout().is_terminal() {
+        return live::run(engine, args);
+    }
     let mut earlier: Option<View> = None;
     loop {
         let view = engine.view();
@@ -115,7 +114,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         } else {
             screen::render(&view, earlier.as_ref(), args.orders)
         };
-        write(&text, in_place)?;
+        write(&text)?;
         if args.once {
             return Ok(());
         }
@@ -136,14 +135,9 @@ fn follow(engine: &mut Engine, args: &Args) {
     }
 }
 
-fn write(text: &str, in_place: bool) -> anyhow::Result<()> {
+fn write(text: &str) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    if in_place {
-        let lines = text.replace('\n', &format!("{ERASE_LINE}\n"));
-        out.write_all(format!("{HOME}{lines}{ERASE_BELOW}").as_bytes())?;
-    } else {
-        out.write_all(text.as_bytes())?;
-    }
+    out.write_all(text.as_bytes())?;
     out.flush()?;
     Ok(())
 }

@@ -1,13 +1,13 @@
 //! The view as text for people.
 
 use crate::table::{Align, Table, duration, grouped};
-use crate::view::View;
+use crate::view::{Board, View};
 use kill::{ControlSnapshot, LatchStatus, SenderSnapshot};
 use stats::{AgentSnapshot, OrderTrace, owner_of};
 use wire::Decimal;
 
 /// A beat older than this makes a living engine suspect, ns.
-const SUSPECT_NS: u64 = 1_000_000_000;
+pub(crate) const SUSPECT_NS: u64 = 1_000_000_000;
 
 /// Renders one look. `earlier` gives rates; `orders` is how many rows of the order trace are shown.
 pub(crate) fn render(view: &View, earlier: Option<&View>, orders: usize) -> String {
@@ -27,19 +27,24 @@ pub(crate) fn render(view: &View, earlier: Option<&View>, orders: usize) -> Stri
     out
 }
 
-fn head(view: &View, out: &mut String) {
-    let header = &view.header;
+/// Whether the engine lives, and how anybody knows; and whether that is as it should be.
+pub(crate) fn life(view: &View) -> (String, bool) {
     let newest = view.newest_beat();
     let beat = match newest {
         Some((ts, whose)) => format!("newest beat {} ago ({whose})", age(view, ts)),
         None => "nobody has beaten".to_string(),
     };
     let stale = newest.is_some_and(|(ts, _)| view.now.since_ns(ts) > SUSPECT_NS);
-    let life = match (view.alive, stale) {
-        (true, false) => format!("alive, {beat}"),
-        (true, true) => format!("HANGS OR SLEEPS: its lock is held, but {beat}"),
-        (false, _) => format!("DEAD: nobody holds its lock; figures are its last, {beat}"),
-    };
+    match (view.alive, stale) {
+        (true, false) => (format!("alive, {beat}"), true),
+        (true, true) => (format!("HANGS OR SLEEPS: its lock is held, but {beat}"), false),
+        (false, _) => (format!("DEAD: nobody holds its lock; figures are its last, {beat}"), false),
+    }
+}
+
+fn head(view: &View, out: &mut String) {
+    let header = &view.header;
+    let (life, _) = life(view);
     out.push_str(&format!("corelane {}  pid {}  {life}\n", view.name(), header.pid));
     let up = view.now.0.saturating_sub(header.created_ns);
     out.push_str(&format!(
@@ -52,13 +57,9 @@ fn head(view: &View, out: &mut String) {
     ));
 }
 
-fn kill(view: &View, out: &mut String) {
-    out.push_str("\nkill\n");
-    let kill = match &view.kill {
-        Ok(kill) => kill,
-        Err(why) => return out.push_str(&format!("  not shown: {why}\n")),
-    };
-    let state = match (kill.tripped, kill.state) {
+/// The state of the kill switch in words.
+pub(crate) fn kill_state(view: &View, kill: &ControlSnapshot) -> String {
+    match (kill.tripped, kill.state) {
         (false, _) if !view.alive => "was armed when it died".to_string(),
         (false, _) if view.age_ns(kill.kill_beat).is_none_or(|ns| ns > SUSPECT_NS) => {
             "armed, but the KILL THREAD IS SILENT: gates shut by themselves".to_string()
@@ -66,23 +67,34 @@ fn kill(view: &View, out: &mut String) {
         (false, _) => "armed: orders may leave".to_string(),
         (true, Some(state)) => format!("TRIPPED, {}", state.name()),
         (true, None) => "TRIPPED: no kill thread has armed it".to_string(),
+    }
+}
+
+/// Who tripped, when and why, in a line.
+pub(crate) fn trip(view: &View, kill: &ControlSnapshot) -> Option<String> {
+    let trip = kill.trip.as_ref()?;
+    let source = trip.source.map_or("unknown source".to_string(), |source| source.to_string());
+    let id = trip.id.map_or("?".to_string(), |id| id.to_string());
+    let space = if trip.subject.is_empty() { "" } else { " " };
+    let (at, ago) = (kill::utc(trip.ts), age(view, trip.ts));
+    let (subject, detail) = (&trip.subject, &trip.detail);
+    Some(format!("trip {id}  {source}{space}{subject}: {detail}, at {at}, {ago} ago, latch {}", latch(kill)))
+}
+
+fn kill(view: &View, out: &mut String) {
+    out.push_str("\nkill\n");
+    let kill = match &view.kill {
+        Ok(kill) => kill,
+        Err(why) => return out.push_str(&format!("  not shown: {why}\n")),
     };
+    let state = kill_state(view, kill);
     let beat = match view.age_ns(kill.kill_beat) {
         Some(_) => format!("beat {} ago", age(view, kill.kill_beat)),
         None => "kill thread has not beaten".to_string(),
     };
     out.push_str(&format!("  {state}  epoch {}  {beat}\n", kill.epoch));
-    if let Some(trip) = &kill.trip {
-        let source = trip.source.map_or("unknown source".to_string(), |source| source.to_string());
-        let id = trip.id.map_or("?".to_string(), |id| id.to_string());
-        let space = if trip.subject.is_empty() { "" } else { " " };
-        out.push_str(&format!("  trip {id}  {source}{space}{}: {}\n", trip.subject, trip.detail));
-        out.push_str(&format!(
-            "  at {}, {} ago, latch {}\n",
-            kill::utc(trip.ts),
-            age(view, trip.ts),
-            latch(kill)
-        ));
+    if let Some(trip) = trip(view, kill) {
+        out.push_str(&format!("  {trip}\n"));
     }
     let mut table = Table::new(&[
         ("sender", Align::Left),
@@ -155,7 +167,8 @@ fn agents(view: &View, out: &mut String) {
     table.render(out);
 }
 
-fn agent_row(view: &View, agent: &AgentSnapshot) -> Vec<String> {
+/// Name, state, age of the beat, cycle, work, longest cycle and when it was.
+pub(crate) fn agent_row(view: &View, agent: &AgentSnapshot) -> Vec<String> {
     let beat = view.age_ns(agent.last_beat).map_or("never".to_string(), |_| age(view, agent.last_beat));
     let when = view.age_ns(agent.longest_at).map_or(String::new(), |ns| format!("{} ago", duration(ns)));
     let longest = duration(agent.longest_ns);
@@ -220,27 +233,32 @@ fn boards(view: &View, out: &mut String) {
         .collect();
     let mut table = Table::new(&aligned);
     for board in &view.boards {
-        let mut row = vec![board.instrument.0.to_string()];
-        let top = board.top.unwrap_or_default();
-        let px = |v: i64| decimal(v as i128, top.px_decimals);
-        let qty = |v: i64| decimal(v as i128, top.qty_decimals);
-        let state = format!("{:?}", top.state);
-        row.push(state);
-        for (p, q) in [top.bid, top.ask] {
-            row.extend(if q.0 > 0 { [px(p.0), qty(q.0)] } else { ["-".into(), "-".into()] });
-        }
-        row.push(age(view, top.ts_recv));
-        match board.position {
-            Some(p) => {
-                let money = |v: i128| decimal(v, top.px_decimals + top.qty_decimals);
-                row.extend([qty(p.position), money(p.realised), money(p.unrealised)]);
-                row.push(format!("{}{}", p.open_orders, if p.trading { "" } else { " (trading off)" }));
-            }
-            None => row.extend(std::iter::repeat_n("-".to_string(), 4)),
-        }
-        table.row(row);
+        table.row(board_row(view, board));
     }
     table.render(out);
+}
+
+/// Instrument, state, prices and quantities, age, position, profits, open orders.
+pub(crate) fn board_row(view: &View, board: &Board) -> Vec<String> {
+    let mut row = vec![board.instrument.0.to_string()];
+    let top = board.top.unwrap_or_default();
+    let px = |v: i64| decimal(v as i128, top.px_decimals);
+    let qty = |v: i64| decimal(v as i128, top.qty_decimals);
+    let state = format!("{:?}", top.state);
+    row.push(state);
+    for (p, q) in [top.bid, top.ask] {
+        row.extend(if q.0 > 0 { [px(p.0), qty(q.0)] } else { ["-".into(), "-".into()] });
+    }
+    row.push(age(view, top.ts_recv));
+    match board.position {
+        Some(p) => {
+            let money = |v: i128| decimal(v, top.px_decimals + top.qty_decimals);
+            row.extend([qty(p.position), money(p.realised), money(p.unrealised)]);
+            row.push(format!("{}{}", p.open_orders, if p.trading { "" } else { " (trading off)" }));
+        }
+        None => row.extend(std::iter::repeat_n("-".to_string(), 4)),
+    }
+    row
 }
 
 fn decimal(mantissa: i128, decimals: u8) -> String {
@@ -293,7 +311,8 @@ fn trace(view: &View, orders: usize, out: &mut String) {
     table.render(out);
 }
 
-fn order_row(order: &OrderTrace) -> Vec<String> {
+/// Slot, gate passage, cause, stages, tick to order, state, cycle.
+pub(crate) fn order_row(order: &OrderTrace) -> Vec<String> {
     let cost = |ns: Option<u64>| ns.map_or("-".to_string(), duration);
     let mut row = vec![order.slot.0.to_string(), kill::utc(order.risk), order.cause.to_string()];
     row.extend(order.stages_ns().map(cost));

@@ -4,7 +4,7 @@ use anyhow::{Context, bail};
 use kill::{ControlReader, ControlSnapshot};
 use rings::Header;
 use stats::boards::{BoardsReader, PositionBoard, TopBoard};
-use stats::{STATS_FILE, Snapshot, StatsReader, instance};
+use stats::{HistCounts, STATS_FILE, Snapshot, StatsReader, instance};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 use wire::{InstrumentId, Ts};
@@ -107,6 +107,12 @@ impl Engine {
             kill,
             boards: self.boards.as_ref().map_or_else(Vec::new, read_boards),
         }
+    }
+
+    /// The counts behind each histogram of a look, in its order.
+    pub(crate) fn counts(&self, view: &View) -> Vec<HistCounts> {
+        let none = || HistCounts::from_counts([]);
+        view.stats.hists.iter().map(|(name, _)| self.stats.hist(name).unwrap_or_else(none)).collect()
     }
 
     /// Whether an engine holds the segment's lock.

@@ -182,7 +182,7 @@ fn a_dead_tripped_engine_still_tells() {
     let has = |what: &str| assert!(text.contains(what), "{what:?} is missing from\n{text}");
     has("DEAD: nobody holds its lock; figures are its last, newest beat ");
     has("TRIPPED, acked  epoch 3");
-    has(&format!("trip {id}  line 0 estop: loop open\n"));
+    has(&format!("trip {id}  line 0 estop: loop open, at "));
     has("latch NOT ON DISK: No space left on device");
     has("acknowledged after 150.0 us");
     let json = base.json(&["--once", "--json"]);
