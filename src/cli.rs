@@ -10,7 +10,10 @@ corelane: a trading engine for bare metal
 
   corelane [demo] [options]   run the whole engine against the simulated venue and say what it cost
   corelane compare [options]  run maker and quoter on the same seeds and say which was worth more
-  corelane rearm --trip ID    clear the latch of a trip, after its cause has been dealt with
+  corelane run --config FILE  run the engine until it is asked to end
+  corelane check --config FILE
+                              say what is wrong with a configuration: every key, value, rule and line
+  corelane rearm --trip ID    clear the latch of a stopped engine's trip, after its cause has been dealt with
 
 demo options
   --seconds N          how long to trade (default 20; with --replay: until the recording ends)
@@ -22,6 +25,8 @@ demo options
                        memory: everything in one thread, virtual time, the same bytes for the same seed
   --json FILE          write the report as JSON too, on every way out
   --config FILE        configuration instead of the shipped default
+  --set KEY=VALUE      a value that goes before the file's and the environment's (CORELANE__RISK__COLLAR_BPS=50 says the
+                       same as --set risk.collar_bps=50); may be given several times
   --journal DIR        record everything there; corelane-journal shows, verifies and replays it
   --state-dir DIR      where the kill latch lives (environment CORELANE_STATE_DIR; default: private to this run)
 
@@ -37,6 +42,16 @@ compare options
   --fee-ppm N          the venue's fee, parts per million, -1000 to 10000 (default 0)
   --config FILE        configuration with both strategies and the limits of both (default: the demo's)
   --json FILE          write the figures as JSON too
+
+run options
+  --config FILE        the configuration; tools/simvenue writes one that is ready to use
+  --set KEY=VALUE      as above
+
+check options
+  --config FILE        the configuration
+  --set KEY=VALUE      as above
+  --show               print every value in force, and which layer it comes from
+  --host               look at this host too: credentials, certificate authorities, directories, cores
 
 rearm options
   --trip ID            the id that was printed when it tripped
@@ -78,6 +93,8 @@ pub struct DemoArgs {
     pub json: Option<PathBuf>,
     /// Configuration file.
     pub config: Option<PathBuf>,
+    /// `key=value` over it.
+    pub sets: Vec<String>,
     /// State directory.
     pub state_dir: Option<PathBuf>,
     /// Directory of the journal; `None` = none, unless the configuration file has one.
@@ -94,6 +111,7 @@ impl Default for DemoArgs {
             transport: Transport::Tls,
             json: None,
             config: None,
+            sets: Vec::new(),
             state_dir: None,
             journal: None,
         }
@@ -133,6 +151,28 @@ impl Default for CompareArgs {
     }
 }
 
+/// What `run` was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunArgs {
+    /// Configuration file.
+    pub config: PathBuf,
+    /// `key=value` over it.
+    pub sets: Vec<String>,
+}
+
+/// What `check` was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckArgs {
+    /// Configuration file.
+    pub config: PathBuf,
+    /// `key=value` over it.
+    pub sets: Vec<String>,
+    /// Print every value in force.
+    pub show: bool,
+    /// Look at this host too.
+    pub host: bool,
+}
+
 /// A checked command line.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
@@ -142,6 +182,10 @@ pub enum Command {
     Demo(DemoArgs),
     /// Set maker against quoter.
     Compare(CompareArgs),
+    /// Run the engine.
+    Run(RunArgs),
+    /// Check a configuration.
+    Check(CheckArgs),
     /// Clear the latch.
     Rearm {
         /// The printed trip id.
@@ -172,7 +216,7 @@ pub enum CliError {
     #[error("{0} is required")]
     Required(&'static str),
     /// A command that does not exist.
-    #[error("unknown command {0:?}: demo, compare and rearm exist")]
+    #[error("unknown command {0:?}: demo, run, check, compare and rearm exist")]
     Unknown(String),
 }
 
@@ -197,6 +241,8 @@ pub fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Comma
         // The demo is the main job: no command means it.
         None | Some(Some("demo")) => demo(words),
         Some(Some("compare")) => compare(words),
+        Some(Some("run")) => run_args(words),
+        Some(Some("check")) => check_args(words),
         Some(Some("rearm")) => rearm(words),
         Some(Some("help")) => Ok(Command::Help),
         Some(_) => Err(CliError::Unknown(command.unwrap_or_default().to_string_lossy().into_owned())),
@@ -234,6 +280,7 @@ fn demo(mut words: lexopt::Parser) -> Result<Command, CliError> {
             }
             Long("json") => args.json = Some(words.value()?.into()),
             Long("config") => args.config = Some(words.value()?.into()),
+            Long("set") => args.sets.push(words.value()?.string()?),
             Long("state-dir") => args.state_dir = Some(words.value()?.into()),
             Long("journal") => args.journal = Some(words.value()?.into()),
             Long("help") | Short('h') => return Ok(Command::Help),
@@ -287,6 +334,35 @@ fn whole<N: std::str::FromStr + PartialOrd>(
     }
 }
 
+fn run_args(mut words: lexopt::Parser) -> Result<Command, CliError> {
+    let (mut config, mut sets) = (None, Vec::new());
+    while let Some(word) = words.next()? {
+        match word {
+            Long("config") => config = Some(words.value()?.into()),
+            Long("set") => sets.push(words.value()?.string()?),
+            Long("help") | Short('h') => return Ok(Command::Help),
+            _ => return Err(word.unexpected().into()),
+        }
+    }
+    Ok(Command::Run(RunArgs { config: config.ok_or(CliError::Required("--config"))?, sets }))
+}
+
+fn check_args(mut words: lexopt::Parser) -> Result<Command, CliError> {
+    let (mut config, mut sets, mut show, mut host) = (None, Vec::new(), false, false);
+    while let Some(word) = words.next()? {
+        match word {
+            Long("config") => config = Some(words.value()?.into()),
+            Long("set") => sets.push(words.value()?.string()?),
+            Long("show") => show = true,
+            Long("host") => host = true,
+            Long("help") | Short('h') => return Ok(Command::Help),
+            _ => return Err(word.unexpected().into()),
+        }
+    }
+    let config = config.ok_or(CliError::Required("--config"))?;
+    Ok(Command::Check(CheckArgs { config, sets, show, host }))
+}
+
 fn rearm(mut words: lexopt::Parser) -> Result<Command, CliError> {
     let (mut trip, mut state_dir) = (None, None);
     while let Some(word) = words.next()? {
@@ -320,6 +396,12 @@ mod tests {
         assert_eq!(args.seed, 7);
         assert_eq!(args.replay, [PathBuf::from("a.gz"), PathBuf::from("b.gz")]);
         assert_eq!((args.speed, args.transport), (Speed::Max, Transport::Memory));
+        let sets = vec!["a.b=1".to_owned(), "c=2".to_owned()];
+        let want = CheckArgs { config: "c.toml".into(), sets: sets.clone(), show: true, host: true };
+        let line = "check --config c.toml --set a.b=1 --show --set c=2 --host";
+        assert_eq!(run(line).ok(), Some(Command::Check(want)));
+        let want = RunArgs { config: "c.toml".into(), sets };
+        assert_eq!(run("run --set a.b=1 --config c.toml --set c=2").ok(), Some(Command::Run(want)));
         assert_eq!(run("").ok(), Some(Command::Demo(DemoArgs::default())));
         assert_eq!(run("--help").ok(), Some(Command::Help));
         let Ok(Command::Compare(args)) =
@@ -348,6 +430,9 @@ mod tests {
             ("compare --fee-ppm 10001", "--fee-ppm \"10001\": must be -1000 to 10000"),
             ("compare --seed 1", "--seed"),
             ("rearm", "--trip is required"),
+            ("run", "--config is required"),
+            ("check --show", "--config is required"),
+            ("run --seed 1", "--seed"),
             ("fly", "unknown command \"fly\""),
             ("demo --json", "--json"),
         ] {

@@ -24,7 +24,9 @@
 pub mod agents;
 pub mod allocator;
 pub mod cli;
+pub mod commands;
 pub mod compare;
+pub mod configured;
 pub mod controls;
 pub mod demo;
 pub mod engine;
@@ -35,6 +37,7 @@ pub mod oms;
 pub mod order_hash;
 pub mod rearm;
 pub mod replay;
+pub mod run;
 pub mod settings;
 pub mod sim;
 pub mod simvenue;

@@ -9,6 +9,7 @@ use corelane::cli::{self, Command};
 use corelane::compare;
 use corelane::demo;
 use corelane::rearm;
+use corelane::run;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -29,6 +30,8 @@ fn main() -> ExitCode {
         }
         Command::Demo(args) => ExitCode::from(demo::main(&args) as u8),
         Command::Compare(args) => ExitCode::from(compare::main(&args) as u8),
+        Command::Run(args) => ExitCode::from(run::main(&args) as u8),
+        Command::Check(args) => ExitCode::from(run::check::check(&args) as u8),
         Command::Rearm { trip, state_dir } => match rearm::rearm(&trip, state_dir) {
             Ok(line) => {
                 println!("{line}");

@@ -7,6 +7,7 @@ use kill::{FileLine, Latch, LatchState, Line, Rearm, RearmError};
 use stats::instance;
 
 use crate::demo::STATE_DIR_ENV;
+use crate::run::claim::Claim;
 
 /// Why a re-arm was refused.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +16,9 @@ pub enum RearmFailure {
     /// Nobody said which state directory.
     #[error("which state directory? give --state-dir DIR or set {STATE_DIR_ENV}")]
     NoDirectory,
+    /// An engine runs on that directory.
+    #[error("an engine runs on {0}: ask it with corelane-ctl rearm --trip ID, or end it first")]
+    Running(String),
     /// The caller's user id could not be read.
     #[error("user id: {0}")]
     Uid(std::io::Error),
@@ -32,6 +36,9 @@ pub fn rearm(trip_id: &str, state_dir: Option<PathBuf>) -> Result<String, RearmF
     let dir = state_dir
         .or_else(|| std::env::var_os(STATE_DIR_ENV).filter(|d| !d.is_empty()).map(PathBuf::from))
         .ok_or(RearmFailure::NoDirectory)?;
+    if Claim::is_taken(&dir) {
+        return Err(RearmFailure::Running(dir.display().to_string()));
+    }
     let uid = instance::process_uid().map_err(RearmFailure::Uid)?;
     let path = dir.join(LINE_FILE);
     let latch = Latch::new(&dir);

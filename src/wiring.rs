@@ -18,7 +18,7 @@ use kill::{
 use net::dial::DialReports;
 use net::http::{CallConfig, Request, call};
 use net::{BackoffConfig, Deadlines, DialSpec, Dialer, Endpoint, Link, LinkConfig, WsLink};
-use rings::Ident;
+use rings::{Ident, Words};
 use stats::StatsSegment;
 use stats::boards::Boards;
 use stats::instance::Instance;
@@ -27,11 +27,12 @@ use venue::{FeedSession, OrderSession};
 use venue_binance::{
     BinanceFeed, BinanceOrders, Credentials, asset_names, exchange_info_target, parse_exchange_info_full,
 };
-use wire::{InstrumentId, Ts, VenueId};
+use wire::{Instrument, InstrumentId, Ts, VenueId};
 
 use crate::agents::housekeeping::{SnapshotQueue, SnapshotReport, SnapshotWorker};
 use crate::agents::killer::{Handles, KillAgent, RearmDesk};
 use crate::agents::oms::OmsFinal;
+use crate::commands::Console;
 use crate::controls::Controls;
 use crate::engine::{EngineError, EngineParts, MARKET_LINK, ORDER_LINK, STANDBY_LINK, assemble, in_full};
 use crate::meters::{self, AGENTS, BeatSink, Meters};
@@ -95,11 +96,14 @@ pub struct Live {
     pub without: Vec<String>,
     /// Names of the assets by number.
     pub assets: Vec<String>,
+    /// What it trades, by number.
+    pub instruments: Vec<Instrument>,
     /// Connection attempts and their last errors.
     pub dials: DialReports,
     segment: StatsSegment,
     instance: Instance,
     control: ControlReader,
+    switch_words: Words,
     commander: Commander,
     rearm: RearmDesk,
     hot: Vec<RunnerHandle>,
@@ -251,6 +255,7 @@ impl Live {
             what("shared memory")(format!("{}: {}", instance.dir().display(), in_full(&e)))
         })?;
         let switch = KillSwitch::create(instance.dir(), &["gateway"], &ident)?;
+        let switch_words = switch.words();
         let control = ControlReader::over(switch.words());
         let commander = switch.commander();
         let limit_ns = config.kill.stale_beat_ms as u64 * 1_000_000;
@@ -414,6 +419,7 @@ impl Live {
             stage_is_cycle_clock: true,
             tapes: tapes.clone(),
         };
+        let instruments = info.instruments.clone();
         let built = assemble(&settings, info.instruments, parts)?;
         let last = built.last.clone();
         let (hot_stop, kill_stop, dead) = (
@@ -483,10 +489,12 @@ impl Live {
             controls,
             without,
             assets,
+            instruments,
             dials,
             segment,
             instance,
             control,
+            switch_words,
             commander,
             rearm,
             hot,
@@ -531,6 +539,24 @@ impl Live {
     /// Where a re-arm is asked for.
     pub fn rearm_desk(&self) -> &RearmDesk {
         &self.rearm
+    }
+
+    /// Handles for whoever carries out commands; the reading end of listings goes with the first.
+    pub fn console(&self, state_dir: &Path) -> Console {
+        Console {
+            controls: self.controls.clone(),
+            kill: ControlReader::over(self.switch_words.clone()),
+            commander: self.commander.clone(),
+            rearm: self.rearm.clone(),
+            stats: self.segment.reader(),
+            clock: self.clock.clone(),
+            instruments: self.instruments.clone(),
+            dir: self.dir().to_path_buf(),
+            state_dir: state_dir.to_path_buf(),
+            dead: self.dead.clone(),
+            listing: self.controls.take_listing_reader(),
+            rearming: false,
+        }
     }
 
     /// Whether some thread has died by panic.

@@ -23,6 +23,7 @@ const ARROWS: &[(&str, &str, &[&str], &[&str])] = &[
     ("corelane-journal-format", "src/journal", &[], &["crc32c", "libc", "memmap2", "rtrb", "thiserror"]),
     ("corelane-net", "src/net", &[], &["io-uring", "libc", "rtrb", "rustls", "sha1", "thiserror"]),
     ("corelane-book", "src/book", &["wire"], &["thiserror"]),
+    ("corelane-command", "src/command", &[], &["thiserror"]),
     ("corelane-orders", "src/orders", &["wire"], &["thiserror"]),
     ("corelane-quant", "src/quant", &["wire"], &["thiserror"]),
     ("corelane-kill", "src/kill", &["rings", "wire"], &["libc", "thiserror"]),
@@ -51,6 +52,8 @@ const ARROWS: &[(&str, &str, &[&str], &[&str])] = &[
         &["rings", "wire", "stats", "kill", "net"],
         &["anyhow", "ratatui", "serde_json"],
     ),
+    ("corelane-ctl", "tools/ctl", &["command", "kill", "stats", "wire"], &["anyhow", "lexopt", "serde_json"]),
+    ("corelane-stat", "tools/stat", &["rings", "wire", "stats", "kill", "net"], &["anyhow", "serde_json"]),
 ];
 
 /// Never in the engine's dependency graph, however deep.

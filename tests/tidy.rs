@@ -25,6 +25,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("src/agent/cpu.rs", "affinity, scheduling class, locked memory"),
     ("src/agent/tsc.rs", "rdtsc and cpuid"),
     ("src/allocator.rs", "one option of mimalloc"),
+    ("src/commands/peer.rs", "credentials of a socket's peer"),
     ("src/interrupt.rs", "signal handlers"),
     ("src/journal/confined.rs", "a value that one thread owns, without a lock"),
     ("src/journal/map.rs", "allocation and mapping of files"),

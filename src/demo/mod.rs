@@ -16,6 +16,7 @@ use topology::Config;
 use venue_binance::sim::SimFaults;
 
 use crate::cli::{DemoArgs, Transport};
+use crate::configured;
 use crate::engine::{EngineError, in_full};
 use crate::interrupt;
 use report::{Agreement, Report};
@@ -30,13 +31,13 @@ enum StateDir {
 }
 
 impl StateDir {
-    /// In this order: the argument, the environment, the configuration file that was given, a directory of our own.
+    /// In this order: the argument, the environment, the configuration that was given, a directory of our own.
     fn choose(args: &DemoArgs, config: &Config) -> StateDir {
         if let Some(dir) = &args.state_dir {
             return StateDir::Given(dir.clone());
         }
         let default = Config::default().engine.state_dir;
-        let named = args.config.is_some() && config.engine.state_dir != default;
+        let named = config.engine.state_dir != default;
         match std::env::var_os(STATE_DIR_ENV) {
             Some(dir) if !dir.is_empty() => StateDir::Given(dir.into()),
             _ if named => StateDir::Given(config.engine.state_dir.clone()),
@@ -75,15 +76,9 @@ impl Drop for StateDir {
 }
 
 fn config(args: &DemoArgs) -> Result<Config, EngineError> {
-    let refuse = |why: String| EngineError::Start { what: "configuration", why };
-    let mut config = match &args.config {
-        None => Config::parse(market::DEMO_TOML).map_err(|e| refuse(e.to_string()))?,
-        Some(path) => {
-            let text =
-                std::fs::read_to_string(path).map_err(|e| refuse(format!("{}: {e}", path.display())))?;
-            Config::parse(&text).map_err(|e| refuse(format!("{}: {e}", path.display())))?
-        }
-    };
+    let mut config = configured::load(args.config.as_deref(), market::DEMO_TOML, &args.sets)
+        .map(|layered| layered.config)
+        .map_err(|e| EngineError::Start { what: "configuration", why: e.to_string() })?;
     // A file that was written for an engine says where that engine's journal is; a demo does not add to it unasked.
     config.journal.on = args.journal.is_some();
     if let Some(dir) = &args.journal {

@@ -256,7 +256,11 @@ fn lock_held(path: &Path) -> bool {
     }
 }
 
-fn make_base(base: &Path) -> Result<(), InstanceError> {
+/// Makes a base directory (0700) when it is missing, and sees that it is ours alone.
+///
+/// # Errors
+/// A base that others can touch, or the file system's refusal.
+pub fn make_base(base: &Path) -> Result<(), InstanceError> {
     match DirBuilder::new().mode(0o700).create(base) {
         Ok(()) => {}
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
