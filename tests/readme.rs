@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use corelane::cli::{self, Command};
+use corelane::cli;
 use topology::Config;
 
 fn root() -> &'static Path {
@@ -140,14 +140,20 @@ fn cargo(command: &str, rest: &[&str]) -> Result<(), String> {
     let folder = folder_of(package)?;
     match (command, package) {
         ("run", "corelane") => match cli::parse(theirs.iter().map(OsString::from)) {
-            Ok(Command::Demo(_) | Command::Compare(_) | Command::Rearm { .. } | Command::Help) => Ok(()),
+            Ok(_) => Ok(()),
             Err(error) => Err(error.to_string()),
         },
         ("run", _) => {
-            let program =
-                fs::read_to_string(root().join(&folder).join("main.rs")).map_err(|e| e.to_string())?;
-            let unknown =
-                theirs.iter().find(|w| w.starts_with("--") && !program.contains(&format!("\"{w}\"")));
+            let program: String = ["main.rs", "args.rs"]
+                .iter()
+                .filter_map(|f| fs::read_to_string(root().join(&folder).join(f)).ok())
+                .collect();
+            let reads = |w: &str| {
+                // By its whole word, or as `lexopt` has it, without the dashes.
+                program.contains(&format!("\"{w}\""))
+                    || program.contains(&format!("\"{}\"", w.trim_start_matches('-')))
+            };
+            let unknown = theirs.iter().find(|w| w.starts_with("--") && !reads(w));
             unknown.map_or(Ok(()), |w| Err(format!("{package} knows no {w}")))
         }
         ("test" | "bench", _) => Ok(()),
