@@ -516,6 +516,11 @@ impl Live {
         }
     }
 
+    /// Where others leave notes for the journal, if there is one.
+    pub fn notes(&self) -> Option<journal::Notes> {
+        self.journal.as_ref().map(|(_, notes)| notes.clone())
+    }
+
     /// Why the journal cannot go on, if so: the gate is shut then.
     pub fn journal_fault(&self) -> Option<journal::Fault> {
         self.journal.as_ref().and_then(|(writer, _)| writer.health().fault())

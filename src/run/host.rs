@@ -61,6 +61,9 @@ pub fn complaints(config: &Config) -> Vec<String> {
     let cores = agent::cpu::allowed_cores();
     found.extend(Topology::build(config, &cores).err().map(|e| format!("topology: {e}")));
     let mut dirs = vec![("engine.state_dir", config.engine.state_dir.clone())];
+    if config.journal.on {
+        dirs.push(("journal.dir", config.journal.dir.clone()));
+    }
     match shm_base(config) {
         Ok(base) => dirs.push(("engine.shm_dir", base)),
         Err(error) => found.push(in_full(&error)),

@@ -15,7 +15,7 @@ use kill::Latch;
 use stats::instance;
 
 use crate::cli::RunArgs;
-use crate::commands::{CommandLog, CommandServer, Roles, SocketPlace};
+use crate::commands::{CommandLog, CommandRecord, CommandServer, Roles, SocketPlace};
 use crate::configured;
 use crate::controls::StopState;
 use crate::demo::figures;
@@ -74,6 +74,15 @@ fn run(args: &RunArgs) -> Result<i32, EngineError> {
         name: "run",
         seed: u64::from(std::process::id()),
     })?;
+    let log = match live.notes() {
+        // What only looks changes nothing that a replay would have to know.
+        Some(notes) => log.heard_by(Box::new(move |r: &CommandRecord| {
+            if !matches!(r.command.as_str(), "status" | "mode" | "orders" | "") {
+                notes.say(r.ts.0, format!("command {} by user {}: {}", r.command, r.uid, r.outcome));
+            }
+        })),
+        None => log,
+    };
     live.without.iter().for_each(|line| println!("went without: {line}"));
     let place = SocketPlace::choose(&config.control, live.dir());
     let roles = Roles::new(uid, &config.control);
@@ -117,6 +126,7 @@ struct Told {
     state: Option<(&'static str, &'static str, bool)>,
     epoch: u64,
     stopped: bool,
+    journal_failed: bool,
 }
 
 impl Told {
@@ -132,6 +142,10 @@ impl Told {
             println!("{now} trading {trading}, mode {mode}, session {session}");
         }
         let kill = live.kill();
+        if let Some(fault) = live.journal_fault().filter(|_| !self.journal_failed) {
+            self.journal_failed = true;
+            println!("{now} the journal has failed ({}): no order leaves", fault.name());
+        }
         if kill.epoch == self.epoch {
             if kill.tripped && !self.stopped && live.has_stopped() {
                 self.stopped = true;
@@ -213,6 +227,10 @@ fn end(live: Live, server: CommandServer, state_dir: &std::path::Path) -> i32 {
             "ended tripped; before the next start: corelane rearm --trip {id} --state-dir {}",
             state_dir.display()
         ));
+    }
+    if let Some((totals, fault)) = &ended.journal {
+        println!("journal    {} records, {} bytes in {} files", totals.records, totals.bytes, totals.files);
+        failures.extend(fault.iter().map(|fault| format!("the journal could not go on: {}", fault.name())));
     }
     failures.iter().for_each(|why| println!("FAILED: {why}"));
     i32::from(!failures.is_empty())

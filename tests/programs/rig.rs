@@ -88,7 +88,7 @@ pub(crate) fn config_text(scratch: &Scratch, port: u16, more: &str) -> String {
     let endpoint = |name: &str| format!("[venue.{name}]\nhost = \"127.0.0.1\"\nport = {port}\n");
     format!(
         "[engine]\nstate_dir = \"{}\"\nshm_dir = \"{}\"\n[venue]\nca_file = \"{}\"\napi_key_file = \"{}\"\n\
-         api_secret_file = \"{}\"\n{}{}{}{more}\n{DEMO_TOML}",
+         api_secret_file = \"{}\"\n{}{}{}{more}\n{}",
         at("state"),
         at("shm"),
         at("ca.pem"),
@@ -97,6 +97,7 @@ pub(crate) fn config_text(scratch: &Scratch, port: u16, more: &str) -> String {
         endpoint("rest"),
         endpoint("stream"),
         endpoint("order"),
+        DEMO_TOML.replace("on = false", &format!("dir = \"{}\"", at("journal"))),
     )
 }
 

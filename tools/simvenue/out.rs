@@ -96,7 +96,11 @@ impl Out {
         let market = DEMO_TOML
             .replace("symbol = \"BTCUSDT\"", &format!("symbol = \"{base}{quote}\""))
             .replace("base = \"BTC\"", &format!("base = \"{base}\""))
-            .replace("quote = \"USDT\"", &format!("quote = \"{quote}\""));
+            .replace("quote = \"USDT\"", &format!("quote = \"{quote}\""))
+            .replace(
+                "# Only when it is asked for: --journal DIR.\non = false",
+                &format!("dir = \"{}\"", at("journal")),
+            );
         format!(
             "{HEAD}\n\n[engine]\nstate_dir = \"{}\"\n\n[venue]\nca_file = \"{}\"\napi_key_file = \"{}\"\n\
              api_secret_file = \"{}\"\n\n{}{}{}{market}",
@@ -174,6 +178,7 @@ mod tests {
         let text = fs::read_to_string(path).expect("text");
         let config = topology::Config::parse(&text).expect("a configuration that is sound");
         assert_eq!((config.venue.order.port, config.instrument.symbol.as_str()), (9443, "ETHBTC"));
+        assert!(config.journal.on && config.journal.dir.ends_with("journal"));
         assert!(!text.contains(&keys.key) && !text.contains(&keys.secret));
         let _ = fs::remove_dir_all(&dir);
     }
