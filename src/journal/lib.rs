@@ -44,7 +44,7 @@ pub use item::{Item, ItemError};
 pub use layout::{EndReason, FileHeader, Kind};
 pub use read::{Damage, File, OpenError, Record, Scan, Tail};
 pub use recorder::RECORD_RESERVE;
-pub use script::{Divergence, Script};
+pub use script::{Divergence, Put, Script};
 pub use session::{Session, SessionError, SessionName};
 pub use store::{DiskPolicy, Store, StoreConfig, StoreError, Totals};
 pub use tape::{Tape, Tapes, Word};

@@ -19,6 +19,17 @@ pub struct Divergence {
     pub replayed: String,
 }
 
+/// A message that was published in a replayed cycle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Put {
+    /// Where the agent stood in its items: every input before this offset of the body had been met.
+    pub at: usize,
+    /// The ring.
+    pub ring: u8,
+    /// The message.
+    pub words: [u64; 7],
+}
+
 /// The recorded cycles of one stream, one at a time.
 #[derive(Debug, Default)]
 pub struct Script {
@@ -30,6 +41,8 @@ pub struct Script {
     /// Messages that may still be taken in this cycle, by ring.
     allowed: [u32; RINGS_MAX],
     puts: Puts,
+    /// What was published in this cycle, when somebody wants to know.
+    said: Option<Vec<Put>>,
     divergence: Option<Divergence>,
 }
 
@@ -41,6 +54,9 @@ impl Script {
         self.at = CYCLE_HEAD;
         (self.agent, self.cycle, self.now_ns) = (cycle.agent, cycle.number, cycle.now_ns);
         self.allowed = [0; RINGS_MAX];
+        if let Some(said) = &mut self.said {
+            said.clear();
+        }
         for item in cycle.items().map_while(Result::ok) {
             if let Item::Took { ring, count } = item {
                 self.allowed[ring as usize % RINGS_MAX] += count;
@@ -64,7 +80,7 @@ impl Script {
     }
 
     /// The same for an item that must come now: what the agent did is `replayed`.
-    pub fn expect<R>(
+    pub fn demand<R>(
         &mut self,
         replayed: &dyn Fn() -> String,
         wanted: impl FnOnce(&Item<'_>) -> Option<R>,
@@ -75,6 +91,16 @@ impl Script {
             self.diverge(recorded, replayed());
         }
         taken
+    }
+
+    /// From now on what is published is kept, a cycle at a time.
+    pub fn listen(&mut self) {
+        self.said = Some(Vec::new());
+    }
+
+    /// What was published in the present cycle.
+    pub fn said(&self) -> &[Put] {
+        self.said.as_deref().unwrap_or_default()
     }
 
     /// Whether the agent may take another message from a ring: as many as it took then.
@@ -93,13 +119,16 @@ impl Script {
     /// The agent published a message.
     pub fn put(&mut self, ring: u8, words: &[u64; 7]) {
         self.puts.add(ring, words);
+        if let Some(said) = &mut self.said {
+            said.push(Put { at: self.at, ring, words: *words });
+        }
     }
 
     /// The cycle is over: what was published must be what was recorded, and nothing recorded may be left.
     pub fn end(&mut self) {
         while let Some((ring, count, hash)) = self.puts.take() {
             let put = Item::Put { ring, count, hash };
-            self.expect(&|| tell(&put), |item| (*item == put).then_some(()));
+            self.demand(&|| tell(&put), |item| (*item == put).then_some(()));
         }
         if self.at < self.body.len() {
             let recorded = self.peek().map_or_else(|| "bytes that are no item".into(), |i| tell(&i));

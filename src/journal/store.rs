@@ -144,7 +144,8 @@ impl Store {
             number: 0,
             totals: Totals::default(),
         };
-        store.begin_file(0, now_ns)?;
+        let first = store.allocate(0)?;
+        store.begin(first, now_ns);
         Ok(store)
     }
 
@@ -173,8 +174,10 @@ impl Store {
         let needed = record_bytes(a.len() + b.len());
         let room = self.file.as_ref().map_or(0, |f| f.len().saturating_sub(self.at + END_ROOM));
         if needed > room {
+            // The next file first: when there is none, this one must still be able to say so.
+            let next = self.allocate(needed)?;
             self.end(EndReason::Rotated, None);
-            self.begin_file(needed, now_ns)?;
+            self.begin(next, now_ns);
         }
         self.put(kind, stream, a, b);
         Ok(())
@@ -215,14 +218,21 @@ impl Store {
         self.totals.bytes += record_bytes(len) as u64;
     }
 
-    fn begin_file(&mut self, needed: usize, now_ns: u64) -> Result<(), StoreError> {
+    /// Makes the next file, with room for a record of `needed` bytes.
+    fn allocate(&mut self, needed: usize) -> Result<(Mapped, PathBuf), StoreError> {
         let least = HEADER_BYTES + self.preamble.bytes() + needed + END_ROOM;
         let bytes = (self.config.file_bytes as usize).max(least).next_multiple_of(4096);
         self.make_room(bytes as u64)?;
         let name = SessionName { instance: self.config.instance.clone(), started_ns: self.config.started_ns };
-        self.path = self.config.dir.join(name.file(self.number));
-        let failed = |error| StoreError::Disk { what: "allocating", path: self.path.clone(), error };
-        let mut file = Mapped::create(&self.path, bytes).map_err(failed)?;
+        let path = self.config.dir.join(name.file(self.number));
+        match Mapped::create(&path, bytes) {
+            Ok(file) => Ok((file, path)),
+            Err(error) => Err(StoreError::Disk { what: "allocating", path, error }),
+        }
+    }
+
+    /// Begins a file: header, then what every file says first.
+    fn begin(&mut self, (mut file, path): (Mapped, PathBuf), now_ns: u64) {
         let header = FileHeader {
             number: self.number,
             started_ns: self.config.started_ns,
@@ -230,12 +240,13 @@ impl Store {
             build_hash: self.config.build_hash,
             config_hash: self.config.config_hash,
             first_seq: self.next_seq,
-            capacity: bytes as u64,
+            capacity: file.len() as u64,
             instance: self.config.instance.clone(),
         };
         file.write(8, &header.encode()[8..]);
         file.publish_u64(0, u64::from_le_bytes(MAGIC));
         self.file = Some(file);
+        self.path = path;
         self.at = HEADER_BYTES;
         self.number += 1;
         self.totals.files += 1;
@@ -244,7 +255,6 @@ impl Store {
             self.put(kind, 0, body, &[]);
         }
         self.preamble = preamble;
-        Ok(())
     }
 
     /// Keeps the budget: with `wanted` more bytes the directory must not exceed it.

@@ -148,7 +148,7 @@ impl Tape {
             Reel::Off => {}
             Reel::Record(..) => self.note(took),
             Reel::Replay(_) => {
-                self.script(|s| s.expect(&|| tell(&took), |item| (*item == took).then_some(())));
+                self.script(|s| s.demand(&|| tell(&took), |item| (*item == took).then_some(())));
             }
         }
     }
@@ -177,7 +177,7 @@ impl Tape {
             }
             Reel::Replay(_) => self
                 .script(|s| {
-                    s.expect(&|| "a reading of the clock".into(), |item| match item {
+                    s.demand(&|| "a reading of the clock".into(), |item| match item {
                         Item::Stamp { ns } => Some(*ns),
                         _ => None,
                     })

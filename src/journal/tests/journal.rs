@@ -111,8 +111,10 @@ fn the_budget_is_kept_by_dropping_the_oldest_or_by_refusing() {
             DiskPolicy::Refuse => {
                 assert_eq!(fault, Some(Fault::Budget));
                 assert!(rig.drain.error().is_some_and(|e| e.to_string().contains("budget of 307200")));
-                // What was written before the fault is whole.
+                // What was written before the fault is whole, and says why it ends.
                 assert!(report.is_whole() && report.from_start, "{report:?}");
+                let end = Tail::Closed { reason: EndReason::Faulted, fault: Some(Fault::Budget) };
+                assert_eq!(report.tail(), Some(end));
                 assert_eq!(rig.tapes.of(1).ready(), Fault::Budget as u8, "no record, no order");
             }
         }
