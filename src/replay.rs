@@ -7,11 +7,13 @@
 //!
 //! Needs no credentials, no network and no clock.
 
+mod why;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use agent::{Agent, Clock, Cycle, CycleSink, RingId, VirtualClock};
-use journal::{File, Item, Kind, OpenError, Scan, Session, Tail, Tape, Tapes};
+use journal::{File, Item, Kind, OpenError, Put, Scan, Script, Session, Tail, Tape, Tapes};
 use kill::{KillSwitch, is_tripped};
 use serde_json::Value;
 use stats::StatsSegment;
@@ -27,6 +29,7 @@ use crate::engine::{EngineError, EngineParts, RINGS, assemble};
 use crate::meters::{self, AGENTS, Meters};
 use crate::settings::engine_settings;
 use crate::tape::{NoLink, NoSnapshots};
+pub use why::{Event, Moment, Story, why};
 
 /// Agents that are recorded.
 const RECORDED: usize = 4;
@@ -102,12 +105,20 @@ impl Outcome {
 /// # Errors
 /// [`ReplayError`]: nothing was replayed.
 pub fn replay(session: &Session) -> Result<Outcome, ReplayError> {
+    replay_watched(session, None)
+}
+
+/// Told of every cycle that was replayed, and of what it published.
+pub(crate) type Watch<'a> = &'a mut dyn FnMut(&journal::Cycle<'_>, &[u8], &[Put]);
+
+/// The same with somebody watching.
+fn replay_watched(session: &Session, watch: Option<Watch<'_>>) -> Result<Outcome, ReplayError> {
     let mut files = session.files();
     let first = files.next().ok_or(ReplayError::Start { number: 0 })??;
     if first.header.number != 0 {
         return Err(ReplayError::Start { number: first.header.number });
     }
-    let mut stage = Stage::build(&first)?;
+    let mut stage = Stage::build(&first, watch)?;
     let mut next = Some(first);
     while let Some(file) = next.take() {
         if !stage.file(&file) {
@@ -138,7 +149,8 @@ fn body(scan: Scan<'_>, kind: Kind, what: &'static str) -> Result<Vec<u8>, Repla
 }
 
 /// The agents, and what they wait for.
-struct Stage {
+struct Stage<'w> {
+    watch: Option<Watch<'w>>,
     agents: Vec<Box<dyn Agent>>,
     tapes: Vec<Tape>,
     clocks: Vec<(VirtualClock, Clock)>,
@@ -156,8 +168,8 @@ struct Stage {
     seq: u64,
 }
 
-impl Stage {
-    fn build(first: &File) -> Result<Stage, ReplayError> {
+impl<'w> Stage<'w> {
+    fn build(first: &File, watch: Option<Watch<'w>>) -> Result<Stage<'w>, ReplayError> {
         let begin = |what: &'static str| move |why: String| ReplayError::Begin { what, why };
         let begun = body(first.scan(), Kind::Config, "configuration")?;
         let wrong = |e: serde_json::Error| begin("configuration")(e.to_string());
@@ -204,7 +216,13 @@ impl Stage {
             let time = VirtualClock::new(Ts(0));
             (time.clone(), Clock::Virtual(time))
         };
+        if watch.is_some() {
+            (0..RECORDED).for_each(|i| {
+                tapes.of(i).script(Script::listen);
+            });
+        }
         Ok(Stage {
+            watch,
             agents: vec![
                 Box::new(built.feed),
                 Box::new(built.strategy),
@@ -299,6 +317,9 @@ impl Stage {
         tape.end();
         self.divergence = tape.script(|s| s.divergence().cloned()).flatten();
         self.cycles[i] += 1;
+        if let Some(watch) = &mut self.watch {
+            tape.script(|s| watch(&cycle, body, s.said()));
+        }
         for item in cycle.items().map_while(Result::ok) {
             match item {
                 Item::Took { ring, count } => self.hold(ring, -(count as i64)),

@@ -40,6 +40,12 @@ const ARROWS: &[(&str, &str, &[&str], &[&str])] = &[
     ("corelane-strategies", "src/strategies", &["strategy", "wire", "book", "quant"], &["thiserror"]),
     // A research program: it may use the root's library, which operators' programs never do.
     (
+        "corelane-journal",
+        "tools/journal",
+        &["corelane", "journal-format", "kill", "wire"],
+        &["anyhow", "lexopt", "serde_json"],
+    ),
+    (
         "corelane-simvenue",
         "tools/simvenue",
         &["corelane", "topology", "venue-binance"],

@@ -67,7 +67,7 @@ impl<L> TapedLink<L> {
         let (id, bytes) = (self.id, &self.bytes);
         let said = || format!("message on link {id}: {}", String::from_utf8_lossy(bytes));
         let result = self.tape.script(|s| {
-            s.expect(&said, |item| match item {
+            s.demand(&said, |item| match item {
                 Item::Sent { link, result, bytes: sent } if *link == id && sent == bytes => Some(*result),
                 _ => None,
             })
@@ -141,7 +141,7 @@ impl<L: Link> Link for TapedLink<L> {
         let abort = Item::Abort { link: self.id };
         if self.tape.is_replay() {
             let said = || format!("link {} aborted", self.id);
-            self.tape.script(|s| s.expect(&said, |item| (*item == abort).then_some(())));
+            self.tape.script(|s| s.demand(&said, |item| (*item == abort).then_some(())));
             return;
         }
         self.inner.abort();
