@@ -19,6 +19,7 @@ use corelane::demo::market;
 use corelane::engine::{EngineParts, assemble};
 use corelane::meters::{self, BeatSink, Meters};
 use corelane::settings::engine_settings;
+use corelane::tape::{self, JournalWriter, TapeSink, Tapes};
 use corelane::wiring::kill_duty;
 use hdrhistogram::Histogram;
 use kill::KillSwitch;
@@ -45,14 +46,15 @@ const LOST_MAX: usize = 50;
 /// Turns of agents and venue until a tick must have been dealt with.
 const TURNS_MAX: usize = 1_000;
 
-/// Spans of `ticks` ticks after `warm_up` others: to the order ring, and to the signed bytes.
+/// Spans of `ticks` ticks after `warm_up` others: to the order ring, and to the signed bytes. With or without a journal.
 pub(crate) fn run(
     clock: &Clock,
     warm_up: usize,
     ticks: usize,
+    journal: bool,
 ) -> Result<[Histogram<u64>; 2], Box<dyn Error>> {
     let state = Scratch::new();
-    let mut rig = Rig::new(clock.clone(), &state.0)?;
+    let mut rig = Rig::new(clock.clone(), &state.0, journal)?;
     rig.open()?;
     let mut spans = [super::histogram()?, super::histogram()?];
     let mut lost = 0;
@@ -68,14 +70,16 @@ pub(crate) fn run(
     if lost * LOST_MAX > warm_up + ticks {
         return Err(format!("{lost} ticks led to no order").into());
     }
+    rig.end()?;
     Ok(spans)
 }
 
 /// The same ticks by count: what the agents do with a message that leads to an order, up to its signed bytes.
+#[allow(dead_code, reason = "the bench of the journal counts nothing")]
 pub(crate) fn counted(clock: Clock) -> Result<impl FnMut(usize) -> Result<(), String>, String> {
     let text = |e: Box<dyn Error>| e.to_string();
     let state = Scratch::new();
-    let mut rig = Rig::new(clock, &state.0).map_err(text)?;
+    let mut rig = Rig::new(clock, &state.0, false).map_err(text)?;
     rig.open().map_err(text)?;
     Ok(move |n| {
         let _ = &state;
@@ -89,6 +93,37 @@ pub(crate) fn counted(clock: Clock) -> Result<impl FnMut(usize) -> Result<(), St
         }
         rig.settle().map_err(text)
     })
+}
+
+/// What a duty cycle takes, ns: mean of an agent's cycle in turns in which nothing happens, and mean of a whole tick
+/// with everything it leads to (two messages, an order, its cancel, their answers), divided by its cycles.
+#[allow(dead_code, reason = "the bench of the journal asks")]
+pub(crate) fn cycle_ns(
+    clock: &Clock,
+    turns: usize,
+    ticks: usize,
+    journal: bool,
+) -> Result<[f64; 2], Box<dyn Error>> {
+    let state = Scratch::new();
+    let mut rig = Rig::new(clock.clone(), &state.0, journal)?;
+    rig.open()?;
+    for n in 0..200 {
+        rig.tick(n)?;
+    }
+    let agents = rig.agents.len() as f64;
+    let began = clock.now();
+    for _ in 0..turns {
+        rig.agents.step();
+    }
+    let idle_ns = clock.now().since_ns(began) as f64 / (turns as f64 * agents);
+    let cycles = |rig: &Rig| rig.agents.all_totals().map(|t| t.cycles).sum::<u64>();
+    let (before, began) = (cycles(&rig), clock.now());
+    for n in 0..ticks {
+        rig.tick(n)?;
+    }
+    let busy_ns = clock.now().since_ns(began) as f64 / (cycles(&rig) - before) as f64;
+    rig.end()?;
+    Ok([idle_ns, busy_ns])
 }
 
 struct Scratch(PathBuf);
@@ -281,7 +316,9 @@ impl Agent for Mark {
 
 struct Rig {
     clock: Clock,
-    agents: Invoker<'static, BeatSink>,
+    agents: Invoker<'static, (BeatSink, TapeSink)>,
+    /// Writes the files, and keeps the fault.
+    journal: Option<JournalWriter>,
     script: Arc<Script>,
     wires: [Arc<Wire>; 2],
     venue: BinanceSim,
@@ -292,7 +329,7 @@ struct Rig {
 }
 
 impl Rig {
-    fn new(clock: Clock, state_dir: &Path) -> Result<Rig, Box<dyn Error>> {
+    fn new(clock: Clock, state_dir: &Path, journal: bool) -> Result<Rig, Box<dyn Error>> {
         let mut config = Config::parse(market::DEMO_TOML)?;
         config.strategy.quoter.order_life_min_us = 1;
         config.strategy.quoter.position_max = config.strategy.quoter.size;
@@ -316,6 +353,7 @@ impl Rig {
         };
         let mut venue = BinanceSim::new(sim, clock.now())?;
         let mut body = exchange_info(&mut venue, clock.now())?;
+        let listing = body.clone();
         let info = parse_exchange_info_full(&mut body, VenueId(0), &["BTCUSDT"], InstrumentId(0))?;
         let first = info.instruments.first().ok_or("BTCUSDT is not listed")?;
         let settings = engine_settings(&config, first, &info.rate_limits, market::credentials()?)?;
@@ -338,6 +376,21 @@ impl Rig {
             bids: level(BID_CENTS),
             asks: level(BID_CENTS + 100),
         };
+        config.journal.dir = state_dir.join("journal");
+        let taping = if journal {
+            Some(tape::begin(&tape::Session {
+                config: &config,
+                listing: &listing,
+                instance: "bench",
+                streams: [0; 4],
+                armed_epoch: killer.view().epoch(),
+                hashes: (0, 0),
+                now: clock.now(),
+            })?)
+        } else {
+            None
+        };
+        let tapes = taping.as_ref().map_or_else(Tapes::off, |t| t.tapes.clone());
         let parts = EngineParts {
             market: MemLink::Market(MarketLink { script: script.clone(), up: false, buffer, len: 0 }),
             primary: order(&wires[0]),
@@ -354,7 +407,7 @@ impl Rig {
             controls: Controls::default(),
             stage: clock.clone(),
             stage_is_cycle_clock: true,
-            tapes: corelane::tape::Tapes::off(),
+            tapes: tapes.clone(),
         };
         let built = assemble(&settings, info.instruments, parts)?;
         for i in 0..2 {
@@ -363,9 +416,13 @@ impl Rig {
                 .map_err(|status| format!("the venue answers {status}"))?;
         }
         let mark_ns = Arc::new(AtomicU64::new(0));
-        let mut sink = BeatSink::default();
+        let (mut sink, mut tape_sink) = (BeatSink::default(), TapeSink::default());
         for name in ["feed", "strategy", "oms"] {
             sink.add(&mut sinks, name);
+        }
+        // Stepped in this order; the stamping agent and the kill agent have no tape.
+        for name in ["feed", "strategy", "oms", "mark", "gateway", "kill"] {
+            tape_sink.add(tape::agent_index(name).map_or_else(tape::Tape::off, |i| tapes.of(i)));
         }
         let agents: Vec<Box<dyn Agent>> = vec![
             Box::new(built.feed),
@@ -375,9 +432,11 @@ impl Rig {
             Box::new(built.gateway),
             Box::new(killer),
         ];
-        let agents = Invoker::new(agents, clock.clone(), sink);
+        let agents = Invoker::new(agents, clock.clone(), (sink, tape_sink));
+        let journal = taping.map(|t| JournalWriter::spawn(t.drain, clock.clone())).transpose()?;
         Ok(Rig {
             clock,
+            journal,
             agents,
             script,
             wires,
@@ -387,6 +446,14 @@ impl Rig {
             update_id: SNAPSHOT_ID,
             segment,
         })
+    }
+
+    /// A journal that could not keep up measured nothing.
+    fn end(&mut self) -> Result<(), Box<dyn Error>> {
+        let Some(writer) = self.journal.take() else { return Ok(()) };
+        let fault = writer.health().fault();
+        writer.stop();
+        fault.map_or(Ok(()), |f| Err(format!("the journal failed: {}", f.name()).into()))
     }
 
     /// Connections, opening sequence, book; then ticks until the quoter is short and quotes its bid alone.

@@ -147,7 +147,8 @@ fn spans(core: usize, clock: &Clock, plan: &Plan) -> Result<[Histogram<u64>; 3],
             eprintln!("not pinned: {refused}");
         }
         let event = event::run(clock, plan.warm_up, plan.event_ticks).map_err(|e| e.to_string())?;
-        let [frame, signed] = frame::run(clock, plan.warm_up, plan.frame_ticks).map_err(|e| e.to_string())?;
+        let [frame, signed] =
+            frame::run(clock, plan.warm_up, plan.frame_ticks, false).map_err(|e| e.to_string())?;
         Ok::<_, String>([event, frame, signed])
     };
     let spans = std::thread::scope(|scope| scope.spawn(work).join());
