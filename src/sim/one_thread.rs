@@ -119,6 +119,7 @@ pub struct OneThread {
     quiesce_by: Option<Ts>,
     held_requests: u64,
     killed_stop: bool,
+    was_in_sync: bool,
     assets: Vec<String>,
     journal: Option<(journal::Drain, journal::Notes)>,
     journal_hangs: bool,
@@ -234,6 +235,7 @@ impl OneThread {
             quiesce_by: None,
             held_requests: 0,
             killed_stop: false,
+            was_in_sync: false,
             assets: built.assets,
             journal,
             journal_hangs: false,
@@ -322,6 +324,12 @@ impl OneThread {
         wire::BookState::from_u8(self.reader.gauge("feed.book_state").unwrap_or(0) as u8)
     }
 
+    /// Whether the book was in sync after any turn of the last step: it may come into sync and be lost again at one
+    /// instant.
+    pub fn was_in_sync(&self) -> bool {
+        self.was_in_sync
+    }
+
     /// The venue's own view.
     pub fn venue(&self) -> &BinanceSim {
         &self.venue
@@ -331,9 +339,11 @@ impl OneThread {
     /// may be stepped on, to see that nothing comes after.
     pub fn step(&mut self) -> Fate {
         let now = self.clock.now();
+        self.was_in_sync = false;
         for _ in 0..TURNS_MAX {
             let busy = self.venue_turn(now);
             let work = self.invoker.step();
+            self.was_in_sync |= self.book_state() == wire::BookState::InSync;
             if !busy && work == 0 {
                 break;
             }
