@@ -37,6 +37,7 @@ use crate::controls::Controls;
 use crate::feed::{Feed, FeedSettings};
 use crate::meters::{FeedMeters, GatewayMeters, OmsMeters, StrategyMeters};
 use crate::oms::{Oms, OmsError};
+use crate::rate_book::SharedRates;
 use crate::tape::{RingIn, RingOut, Tape, TapedLink, TapedSnapshots, Tapes};
 
 /// Number of the market-data connection.
@@ -119,6 +120,8 @@ pub struct EngineSettings {
     pub intent_ttl_us: u32,
     /// Settings of the gateway.
     pub gateway: GatewaySettings,
+    /// Request weight that the venue takes in a minute.
+    pub weight_per_min: u32,
     /// Order slots.
     pub slots: usize,
     /// Levels of a REST snapshot, each side.
@@ -157,6 +160,8 @@ pub struct EngineParts<L, S> {
     pub ack: SenderAck,
     /// Where the gateway leaves the means to cut its order connection.
     pub handles: Handles,
+    /// What the venue still takes from this address.
+    pub rates: SharedRates,
     /// Mode and progress words.
     pub controls: Controls,
     /// Clock of the stage stamps.
@@ -277,6 +282,7 @@ pub fn assemble<L: Link, S: SnapshotSource>(
             tape: gateway_tape,
             instruments: instruments.iter().map(|i| i.id).collect(),
             slots: settings.slots,
+            rates: parts.rates,
             settings: settings.gateway,
         },
         RingId(3),

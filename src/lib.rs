@@ -35,6 +35,7 @@ pub mod interrupt;
 pub mod meters;
 pub mod oms;
 pub mod order_hash;
+pub mod rate_book;
 pub mod rearm;
 pub mod replay;
 pub mod run;

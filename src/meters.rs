@@ -14,7 +14,7 @@ use stats::{
     TickReader, TickWriter, TraceWriter,
 };
 use venue::{ClientOrderId, FeedError};
-use wire::{BookState, NotSent, OrderState, Slot, Ts};
+use wire::{BookState, NotSent, OrderState, RejectReason, Slot, Ts};
 
 use crate::agents::gateway::GatewayCounts;
 use crate::feed::{Doubt, FeedCounts};
@@ -48,7 +48,7 @@ const FEED: [&str; 17] = [
     "feed.link_downs",
 ];
 const STRATEGY: [&str; 2] = ["strategy.intents", "strategy.refused_ring_full"];
-const GATEWAY: [&str; 12] = [
+const GATEWAY: [&str; 13] = [
     "gateway.orders_sent",
     "gateway.cancels_sent",
     "gateway.cancels_not_sent",
@@ -56,6 +56,7 @@ const GATEWAY: [&str; 12] = [
     "gateway.refused_messages",
     "gateway.foreign_reports",
     "gateway.trades_listed",
+    "gateway.rolled_over",
     "gateway.requests_refused",
     "gateway.foreign_open_orders",
     "gateway.cancels_confirmed",
@@ -81,7 +82,7 @@ const OMS: [&str; 17] = [
     "oms.ledger_errors",
     "oms.refused_other",
 ];
-const GAUGES: [&str; 8] = [
+const GAUGES: [&str; 11] = [
     "oms.open_orders",
     "oms.position",
     "oms.realised_pnl",
@@ -90,6 +91,9 @@ const GAUGES: [&str; 8] = [
     "gateway.hash_a",
     "gateway.hash_b",
     "feed.book_state",
+    "gateway.venue_clock_offset_us",
+    "gateway.venue_clock_error_us",
+    "gateway.weight_used",
 ];
 /// Stage histograms, in order.
 pub const STAGE_HISTS: [&str; 5] =
@@ -138,6 +142,10 @@ fn not_sent(reason: NotSent) -> String {
     format!("gateway.not_sent_{}", reason.name())
 }
 
+fn rejected(reason: RejectReason) -> String {
+    format!("gateway.rejected_{}", reason.name())
+}
+
 /// Everything the engine declares, for `slots` order slots.
 pub fn layout(slots: usize) -> Layout {
     let mut layout = Layout::new();
@@ -159,6 +167,9 @@ pub fn layout(slots: usize) -> Layout {
     }
     for reason in NotSent::ALL {
         layout.counter(&not_sent(reason));
+    }
+    for reason in RejectReason::ALL {
+        layout.counter(&rejected(reason));
     }
     for name in GAUGES {
         layout.gauge(name);
@@ -387,6 +398,7 @@ impl OmsMeters {
 pub struct GatewayMeters {
     totals: Totals,
     hash: [Gauge; 2],
+    session: [Gauge; 3],
     trace: TraceWriter,
     ticks: TickReader,
     stages: [Hist; 5],
@@ -429,6 +441,13 @@ impl GatewayMeters {
         }
     }
 
+    /// The venue's clock (offset and its error, ns) and the request weight used.
+    pub fn venue_clock(&mut self, (offset_ns, error_ns): (i64, u64), weight: u32) {
+        self.session[0].set(offset_ns / 1_000);
+        self.session[1].set(i64::try_from(error_ns / 1_000).unwrap_or(i64::MAX));
+        self.session[2].set(weight as i64);
+    }
+
     /// Copies the counts and the order hash.
     pub fn publish(&mut self, c: &GatewayCounts, hash: [u64; 2]) {
         let fixed = [
@@ -439,13 +458,14 @@ impl GatewayMeters {
             c.refused,
             c.foreign,
             c.trades_listed,
+            c.rolled_over,
             c.requests_refused,
             c.foreign_open,
             c.cancels_confirmed,
             c.sessions_lost,
             c.aborted_unsent,
         ];
-        self.totals.set(fixed.into_iter().chain(c.not_sent).chain(c.downs));
+        self.totals.set(fixed.into_iter().chain(c.not_sent).chain(c.rejects).chain(c.downs));
         self.hash[0].set(hash[0] as i64);
         self.hash[1].set(hash[1] as i64);
     }
@@ -545,6 +565,7 @@ impl Meters {
         let oms = owned(&OMS).chain(risk::Reject::NAMES.iter().map(|n| gate_refusal(n)));
         let gateway = owned(&GATEWAY)
             .chain(NotSent::ALL.iter().map(|r| not_sent(*r)))
+            .chain(RejectReason::ALL.iter().map(|r| rejected(*r)))
             .chain(link::REASON_NAMES.iter().map(|r| down("gateway", r)));
         let oms_columns = [
             Field::Cause,
@@ -556,7 +577,19 @@ impl Meters {
             Field::State,
         ];
         let gateway_columns = [Field::ClientCycle, Field::ClientTs, Field::SentNs];
-        let [open, position, realised, unrealised, trading, hash_a, hash_b, book_state] = GAUGES;
+        let [
+            open,
+            position,
+            realised,
+            unrealised,
+            trading,
+            hash_a,
+            hash_b,
+            book_state,
+            clock_offset,
+            clock_error,
+            weight,
+        ] = GAUGES;
         let [parse, signal, risk, encode, total] = STAGE_HISTS;
         Ok(Meters {
             feed: FeedMeters {
@@ -585,6 +618,7 @@ impl Meters {
             gateway: GatewayMeters {
                 totals: Totals::take(segment, gateway)?,
                 hash: [segment.gauge(hash_a)?, segment.gauge(hash_b)?],
+                session: [segment.gauge(clock_offset)?, segment.gauge(clock_error)?, segment.gauge(weight)?],
                 trace: segment.trace_writer(&gateway_columns)?,
                 ticks: segment.tick_reader()?,
                 stages: [

@@ -270,7 +270,7 @@ impl Oms {
             Some(Kind::Rejected) => {
                 let applied = self.table.on_rejected(slot);
                 self.counts.rejected += matches!(applied, Applied::State(_)) as u64;
-                self.settle(slot, applied, msg.body[0], now, port);
+                self.settle(slot, applied, refusal(msg), now, port);
             }
             Some(Kind::Cancelled) => {
                 let applied = self.table.on_cancelled(slot, Qty(msg.body[0]));
@@ -286,7 +286,7 @@ impl Oms {
                 if self.table.get(slot).is_some_and(|o| o.state.is_open()) {
                     self.check_at[slot.0 as usize] = now.plus_ns(CROSSED_NS);
                 }
-                self.settle(slot, applied, msg.body[0], now, port);
+                self.settle(slot, applied, refusal(msg), now, port);
             }
             Some(Kind::NotSent) if msg.body[1] == 1 => {
                 // A cancel that could not leave is not handed back to a strategy that would ask again at once.
@@ -311,6 +311,10 @@ impl Oms {
                 self.ask_trades(slot, msg.body[1], msg.body[3], now, port);
             }
             Some(Kind::Balance) => self.on_balance(msg),
+            Some(Kind::Session) if msg.body[3] != 0 => {
+                self.fault = Halt::Credentials;
+                self.on_session(false, false, now, port);
+            }
             Some(Kind::Session) => self.on_session(msg.body[0] == 1, msg.body[1] == 1, now, port),
             _ => {}
         }
@@ -605,4 +609,9 @@ impl Oms {
             false
         });
     }
+}
+
+/// What the strategy is told of a refusal: its meaning where the venue's code has one.
+fn refusal(report: &Msg) -> i64 {
+    if report.body[1] != 0 { reason::VENUE + report.body[1] } else { report.body[0] }
 }

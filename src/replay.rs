@@ -206,6 +206,7 @@ impl<'w> Stage<'w> {
             kill: switch.view(),
             ack: switch.sender("gateway").map_err(EngineError::from)?,
             handles: Handles::default(),
+            rates: crate::rate_book::SharedRates::new(settings.weight_per_min),
             controls: Controls::default(),
             stage: Clock::Virtual(VirtualClock::new(Ts(0))),
             stage_is_cycle_clock: false,

@@ -16,6 +16,8 @@ use crate::feed::{Bounds, FeedSettings};
 const CANCEL_RESERVE: u32 = 5;
 /// Order budget when the venue names none: its published example.
 const ORDERS_DEFAULT: (u32, u64) = (50, 10);
+/// Request weight a minute when the venue names none: its published figure.
+const WEIGHT_DEFAULT: u32 = 6_000;
 /// Order slots: open orders, and those that wait for late reports.
 pub const SLOTS: usize = 1_024;
 /// How long a stop may take: cancels confirmed, or reported as not.
@@ -67,10 +69,17 @@ pub fn engine_settings(
         .map(|l| (u32::try_from(l.limit).unwrap_or(u32::MAX), l.interval_s))
         .min_by_key(|(limit, interval_s)| *limit as u64 / interval_s.max(&1))
         .unwrap_or(ORDERS_DEFAULT);
+    let weight_per_min = rate_limits
+        .iter()
+        .filter(|l| l.kind == RateLimitKind::RequestWeight)
+        .map(|l| l.limit.saturating_mul(60) / l.interval_s.max(1))
+        .min()
+        .map_or(WEIGHT_DEFAULT, |weight| u32::try_from(weight).unwrap_or(u32::MAX));
     let gateway = GatewaySettings {
         budget,
         budget_interval_ns: interval_s.max(1) * 1_000_000_000,
         cancel_reserve: CANCEL_RESERVE.min(budget.saturating_sub(1)),
+        connection_life_ns: config.net.connection_life_s as u64 * 1_000_000_000,
         kill_beat_max_ns: config.kill.stale_beat_ms as u64 * 1_000_000,
         stop_deadline_ns: STOP_DEADLINE_NS,
         order_late_max_ns: RECV_WINDOW_MS * 1_000_000 + ORDER_LATE_SLACK_NS,
@@ -82,6 +91,7 @@ pub fn engine_settings(
         strategy: strategy(config, instrument)?,
         intent_ttl_us: r.intent_age_us_max,
         gateway,
+        weight_per_min,
         slots: SLOTS,
         snapshot_levels: config.feed.snapshot_levels,
         feed: FeedSettings {

@@ -36,6 +36,7 @@ use crate::commands::Console;
 use crate::controls::Controls;
 use crate::engine::{EngineError, EngineParts, MARKET_LINK, ORDER_LINK, STANDBY_LINK, assemble, in_full};
 use crate::meters::{self, AGENTS, BeatSink, Meters};
+use crate::rate_book::SharedRates;
 use crate::rearm::LINE_FILE;
 use crate::settings::engine_settings;
 use crate::tape::{self, JournalWriter, TapeSink, Tapes, agent_index};
@@ -289,6 +290,7 @@ impl Live {
             return Err(EngineError::Venue(format!("{} is not listed", config.instrument.symbol)));
         };
         let settings = engine_settings(config, first, &info.rate_limits, setup.credentials)?;
+        let rates = SharedRates::new(settings.weight_per_min);
 
         // Topology: which thread, which core.
         let allowed = agent::cpu::allowed_cores();
@@ -362,9 +364,14 @@ impl Live {
         // Order sessions may be quiet for long: the link's own pings keep them honest.
         let primary = next_link(1, 30_000)?;
         let standby = next_link(2, 30_000)?;
-        let (queue, snapshots): (SnapshotQueue, SnapshotWorker) =
-            SnapshotWorker::spawn(setup.endpoints.rest.clone(), parser, call_config)
-                .map_err(|e| what("snapshot thread")(e.to_string()))?;
+        let (queue, snapshots): (SnapshotQueue, SnapshotWorker) = SnapshotWorker::spawn(
+            setup.endpoints.rest.clone(),
+            parser,
+            call_config,
+            rates.clone(),
+            clock.clone(),
+        )
+        .map_err(|e| what("snapshot thread")(e.to_string()))?;
 
         // Armed as late as possible: from here on the agents must beat.
         let duty = kill_duty(switch, config, setup.state_dir, watched, Some(signal), clock.now())?;
@@ -414,6 +421,7 @@ impl Live {
             kill: killer.view(),
             ack: killer.sender("gateway")?,
             handles,
+            rates,
             controls: controls.clone(),
             stage: clock.clone(),
             stage_is_cycle_clock: true,

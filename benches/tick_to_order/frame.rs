@@ -404,6 +404,7 @@ impl Rig {
             kill: killer.view(),
             ack: killer.sender("gateway")?,
             handles: Handles::default(),
+            rates: corelane::rate_book::SharedRates::new(settings.weight_per_min),
             controls: Controls::default(),
             stage: clock.clone(),
             stage_is_cycle_clock: true,

@@ -8,13 +8,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use agent::Clock;
 use net::Endpoint;
-use net::http::{CallConfig, Request, call};
+use net::http::{CallConfig, Request, Response, call};
 use rtrb::{Consumer, Producer, RingBuffer};
 use venue::{FeedSession, Snapshot};
-use wire::InstrumentId;
+use wire::{InstrumentId, Ts};
 
 use crate::agents::feed::{SnapshotAnswer, SnapshotSource};
+use crate::rate_book::{RateBook, SharedRates};
 
 /// Snapshot requests and answers under way at most.
 const QUEUE: usize = 16;
@@ -62,7 +64,8 @@ pub struct SnapshotWorker {
 }
 
 impl SnapshotWorker {
-    /// Starts the thread. `session` knows the targets and parses the bodies.
+    /// Starts the thread. `session` knows the targets and parses the bodies; `rates` says whether a request may leave
+    /// and hears what the venue counts.
     ///
     /// # Errors
     /// The system gave no thread.
@@ -70,6 +73,8 @@ impl SnapshotWorker {
         endpoint: Endpoint,
         session: V,
         config: CallConfig,
+        rates: SharedRates,
+        clock: Clock,
     ) -> std::io::Result<(SnapshotQueue, SnapshotWorker)> {
         let (requests, request_end) = RingBuffer::new(QUEUE);
         let (answer_end, answers) = RingBuffer::new(QUEUE);
@@ -79,7 +84,8 @@ impl SnapshotWorker {
         let report = Arc::new(Mutex::new(SnapshotReport::default()));
         let told = report.clone();
         let thread = std::thread::Builder::new().name("snapshots".into()).spawn(move || {
-            fetch_loop(&endpoint, &session, &config, request_end, answer_end, used_end, &seen, &told);
+            let ask = |instrument| fetch(&endpoint, &session, &config, &rates, &clock, instrument);
+            fetch_loop(ask, request_end, answer_end, used_end, &seen, &told);
         })?;
         Ok((SnapshotQueue { requests, answers, used }, SnapshotWorker { thread: Some(thread), stop, report }))
     }
@@ -100,11 +106,8 @@ impl SnapshotWorker {
     }
 }
 
-#[allow(clippy::too_many_arguments, reason = "ends of queues and what to ask for, moved in once")]
-fn fetch_loop<V: FeedSession>(
-    endpoint: &Endpoint,
-    session: &V,
-    config: &CallConfig,
+fn fetch_loop(
+    ask: impl Fn(InstrumentId) -> Result<Snapshot, String>,
     mut requests: Consumer<InstrumentId>,
     mut answers: Producer<SnapshotAnswer>,
     mut used: Consumer<Snapshot>,
@@ -117,7 +120,7 @@ fn fetch_loop<V: FeedSession>(
             std::thread::sleep(NAP);
             continue;
         };
-        let fetched = fetch(endpoint, session, config, instrument);
+        let fetched = ask(instrument);
         {
             let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
             report.fetched += fetched.is_ok() as u64;
@@ -140,14 +143,67 @@ fn fetch<V: FeedSession>(
     endpoint: &Endpoint,
     session: &V,
     config: &CallConfig,
+    rates: &SharedRates,
+    clock: &Clock,
     instrument: InstrumentId,
 ) -> Result<Snapshot, String> {
     let target = session.snapshot_target(instrument);
     let failed = |why: String| format!("GET {target}: {why}");
+    let now = clock.now();
+    if !rates.take_rest(session.snapshot_weight(), now) {
+        let why =
+            if rates.is_banned(now) { "the venue has banned this address" } else { "no request weight left" };
+        return Err(failed(why.to_owned()));
+    }
     let mut response =
         call(endpoint, &Request::get(&target), config).map_err(|error| failed(error.to_string()))?;
+    hear(&rates.rest, &response, clock.now());
     if response.status != 200 {
         return Err(failed(format!("status {}", response.status)));
     }
     session.parse_snapshot(instrument, &mut response.body).map_err(|error| failed(error.to_string()))
+}
+
+/// What a REST answer says of the rate limits: weight used, and when it refuses, for how long (`rest-api.md`, "IP
+/// Limits").
+fn hear(rates: &RateBook, response: &Response, now: Ts) {
+    let number = |name| response.headers.get(name).and_then(|text| text.trim().parse::<u64>().ok());
+    if let Some(used) = number("X-MBX-USED-WEIGHT-1M") {
+        rates.heard(u32::try_from(used).unwrap_or(u32::MAX), now);
+    }
+    let until = number("Retry-After").map(|s| now.plus_ns(s.saturating_mul(1_000_000_000)));
+    match response.status {
+        429 => rates.refused(until, now),
+        418 => rates.banned(until, now),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rate_book::Need;
+
+    const S: u64 = 1_000_000_000;
+    const NOW: Ts = Ts(1_700_000_040 * S);
+
+    fn answer(status: u16, headers: &[(&str, &str)]) -> Response {
+        let mut response = Response::json(status, "{}");
+        headers.iter().for_each(|(name, value)| response.headers.push(name, value));
+        response
+    }
+
+    #[test]
+    fn headers_and_statuses_are_heard() {
+        let rates = RateBook::new(6_000);
+        hear(&rates, &answer(200, &[("x-mbx-used-weight-1m", "5390")]), NOW);
+        assert_eq!(rates.used(NOW), 5_390);
+        assert!(!rates.take(50, Need::Order, NOW) && rates.take(50, Need::Cancel, NOW));
+        hear(&rates, &answer(429, &[("Retry-After", "7")]), NOW);
+        assert!(rates.is_paused(NOW.plus_ns(7 * S - 1)) && !rates.is_paused(NOW.plus_ns(7 * S)));
+        assert!(!rates.is_banned(NOW));
+        hear(&rates, &answer(418, &[("Retry-After", "120")]), NOW);
+        assert!(rates.is_banned(NOW.plus_ns(119 * S)) && !rates.is_banned(NOW.plus_ns(120 * S)));
+        hear(&rates, &answer(200, &[("X-MBX-USED-WEIGHT-1M", "none")]), NOW.plus_ns(200 * S));
+    }
 }

@@ -30,6 +30,10 @@ struct Made {
 }
 
 impl FeedSession for Made {
+    fn snapshot_weight(&self) -> u32 {
+        5
+    }
+
     fn stream_target(&self) -> String {
         "/stream".into()
     }

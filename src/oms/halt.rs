@@ -32,6 +32,8 @@ pub enum Halt {
     Withdrawing = 12,
     /// The journal cannot go on: no record, no new risk. Stays until a restart.
     Journal = 13,
+    /// The venue refuses key, signature or permission: no order can succeed until a person has looked.
+    Credentials = 14,
 }
 
 impl Halt {
@@ -50,6 +52,7 @@ impl Halt {
             Halt::Differs => "balances_differ",
             Halt::Pause => "pause",
             Halt::Emergency => "emergency",
+            Halt::Credentials => "credentials_refused",
             Halt::Withdrawing => "withdrawing",
             Halt::Journal => "journal",
         }
@@ -89,6 +92,8 @@ pub mod reason {
     pub const NOT_REPLACEABLE: i64 = 4;
     /// First code of the gate's reasons.
     pub const GATE: i64 = 100;
+    /// First code of [`wire::RejectReason`]s: the venue refused.
+    pub const VENUE: i64 = 300;
     /// First code of [`wire::NotSent`] reasons.
     pub const NOT_SENT: i64 = 200;
 }

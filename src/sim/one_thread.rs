@@ -20,6 +20,7 @@ use crate::agents::oms::OmsFinal;
 use crate::controls::{Controls, StopState};
 use crate::engine::{EngineError, EngineParts, MARKET_LINK, ORDER_LINK, STANDBY_LINK, assemble};
 use crate::meters::{self, BeatSink, Meters};
+use crate::rate_book::SharedRates;
 use crate::settings::engine_settings;
 use crate::tape::{self, TapeSink, Tapes};
 
@@ -186,6 +187,7 @@ impl OneThread {
             kill: killer.view(),
             ack: killer.sender("gateway")?,
             handles: Handles::default(),
+            rates: SharedRates::new(settings.weight_per_min),
             controls: controls.clone(),
             stage,
             stage_is_cycle_clock: false,

@@ -48,6 +48,8 @@ pub mod channel {
     pub const JOURNAL: u8 = 36;
     /// Whether the order ring is empty.
     pub const ORDERS_EMPTY: u8 = 37;
+    /// What REST has used of the venue's limits and been told of them: three words.
+    pub const REST: u8 = 38;
     /// Whether a ring has room: 64 and the ring's number.
     pub const ROOM: u8 = 64;
     /// Unsent bytes of a link: 128 and the link's number.

@@ -85,6 +85,8 @@ pub struct Net {
     pub backoff_min_ms: u32,
     /// Longest wait before connecting again, ms.
     pub backoff_max_ms: u32,
+    /// Age at which an order connection is replaced, s.
+    pub connection_life_s: u32,
 }
 
 impl Default for Net {
@@ -97,6 +99,7 @@ impl Default for Net {
             first_message_ms: 10_000,
             backoff_min_ms: 100,
             backoff_max_ms: 30_000,
+            connection_life_s: 82_800,
         }
     }
 }
@@ -113,6 +116,7 @@ impl Net {
         }
         c.range("net.backoff_min_ms", self.backoff_min_ms, 1, 600_000);
         c.range("net.backoff_max_ms", self.backoff_max_ms, 1, 600_000);
+        c.range("net.connection_life_s", self.connection_life_s, 2, 86_400);
         c.rule(
             "net.backoff_max_ms",
             self.backoff_max_ms,

@@ -176,6 +176,9 @@ pub trait FeedSession {
     /// HTTP target of the REST snapshot of one book.
     fn snapshot_target(&self, instrument: InstrumentId) -> String;
 
+    /// Weight of a snapshot request, as the venue counts it.
+    fn snapshot_weight(&self) -> u32;
+
     /// Decodes one WebSocket text message in place (the bytes are rewritten) and calls `sink` for each event.
     /// After warm-up nothing is allocated.
     ///

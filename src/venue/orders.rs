@@ -1,6 +1,6 @@
 //! Order entry and account of one venue connection.
 
-use wire::{AssetId, InstrumentId, OrderType, Px, Qty, QueryStatus, Side, Slot, Ts};
+use wire::{AssetId, InstrumentId, OrderType, Px, Qty, QueryStatus, RejectReason, Side, Slot, Ts};
 
 /// The client order id that the gateway stamps: `C` + cycle (10 hex) + `-` + monotonic time in ns (15 hex) +
 /// `-` + slot (4 hex), 32 bytes of `[0-9A-Za-z-]`. It is the order's identity and idempotency key; the venue's
@@ -320,6 +320,29 @@ pub enum OrderEvent<'a> {
         /// The venue's code.
         code: i32,
     },
+    /// The venue refused something; what that was follows at once.
+    Failed {
+        /// The venue's code.
+        code: i32,
+        /// What it means.
+        reason: RejectReason,
+        /// When the venue takes requests again, its own time, where it says so.
+        retry_at: Option<Ts>,
+    },
+    /// What the venue has counted of our limits; what it answers to follows.
+    Limits {
+        /// Request weight used in its current window.
+        weight: Option<u32>,
+        /// Of the limit on new orders that is nearest to its end: counted, limit, window in s.
+        orders: Option<(u32, u32, u32)>,
+    },
+    /// The session is logged on: from here on requests carry no signature.
+    LoggedOn,
+    /// The venue's time.
+    Time {
+        /// When the venue answered, its own clock.
+        venue: Ts,
+    },
     /// An event about an order that is not ours.
     Foreign,
     /// The venue announces that it will close this connection; reconnect now.
@@ -349,7 +372,13 @@ pub trait OrderSession {
     /// HTTP target of the WebSocket upgrade.
     fn target(&self) -> String;
 
-    /// Writes the request that turns the account stream on.
+    /// Weight of the request written last, as the venue counts it.
+    fn weight(&self) -> u32;
+
+    /// Writes the question for the venue's time.
+    fn encode_time(&mut self, out: &mut Vec<u8>);
+
+    /// Writes the next request on the way to the account stream: the logon where there is one, then the stream itself.
     fn encode_subscribe(&mut self, now: Ts, out: &mut Vec<u8>);
 
     /// Writes a signed new order.

@@ -10,6 +10,7 @@ mod instrument;
 mod msg;
 mod num;
 mod order_type;
+mod reject_reason;
 
 pub use instrument::{
     AccountId, AssetId, Instrument, InstrumentId, OrderId, PriceBand, QtyRule, Slot, VenueId,
@@ -20,3 +21,4 @@ pub use num::{
     write_decimal,
 };
 pub use order_type::OrderType;
+pub use reject_reason::RejectReason;

@@ -86,7 +86,7 @@ pub enum Kind {
     NotSent = 49,
     /// Venue accepted: 0, venue order id, slot, 0.
     Acked = 50,
-    /// Venue refused a new order: venue error code, 0, slot, 0.
+    /// Venue refused a new order: venue error code, [`crate::RejectReason`] as u8 or 0, slot, 0.
     Rejected = 51,
     /// First half of an execution: px, qty, slot, trade id. MAKER when we rested. Followed by FillFee.
     Fill = 52,
@@ -97,7 +97,7 @@ pub enum Kind {
     Cancelled = 54,
     /// Order gone otherwise (IOC remainder, venue's own act): cumulative filled qty, venue order id, slot, 0.
     Expired = 55,
-    /// Venue refused a cancel: venue error code, 0, slot, 0.
+    /// Venue refused a cancel: venue error code, [`crate::RejectReason`] as u8 or 0, slot, 0.
     CancelRejected = 56,
     /// Nobody knows: request lost, timed out or connection gone: 0, 0, slot, 0.
     Unknown = 57,
@@ -105,7 +105,8 @@ pub enum Kind {
     QueryResult = 58,
     /// Account balance: free mantissa, locked mantissa, asset id, 0.
     Balance = 59,
-    /// Order session state: 1 up / 0 down, 1 = the venue has just listed no order open / 0, 0, 0.
+    /// Order session state: 1 up / 0 down, 1 = the venue has just listed no order open / 0, 0, why no order can succeed
+    /// until a person has looked ([`crate::RejectReason`] as u8) or 0.
     Session = 60,
     /// gateway → oms, behind the executions listed for an order: 1 = there are more / 0, next trade id, slot, quantity
     /// executed before that trade.
@@ -282,11 +283,13 @@ pub enum NotSent {
     Unsafe = 8,
     /// The journal cannot take the order's record.
     Journal = 9,
+    /// The venue has banned this address for a while.
+    Banned = 10,
 }
 
 impl NotSent {
     /// All reasons, in code order.
-    pub const ALL: [NotSent; 9] = [
+    pub const ALL: [NotSent; 10] = [
         NotSent::Killed,
         NotSent::NoSession,
         NotSent::Aged,
@@ -296,6 +299,7 @@ impl NotSent {
         NotSent::Socket,
         NotSent::Unsafe,
         NotSent::Journal,
+        NotSent::Banned,
     ];
 
     /// The reason with this code.
@@ -316,6 +320,7 @@ impl NotSent {
             NotSent::Socket => "socket",
             NotSent::Unsafe => "unsafe",
             NotSent::Journal => "journal",
+            NotSent::Banned => "banned",
         }
     }
 }

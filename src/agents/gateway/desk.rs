@@ -1,7 +1,7 @@
 //! What the gateway knows of the orders it sent, and how the venue's answers become reports.
 
 use venue::{ClientOrderId, Fill, HalfDone, OpenOrder, OrderEvent};
-use wire::{InstrumentId, Kind, Msg, NotSent, Qty, Slot, Ts, flag};
+use wire::{InstrumentId, Kind, Msg, NotSent, Qty, RejectReason, Slot, Ts, flag};
 
 use super::stop::StopSequence;
 use crate::tape::RingOut;
@@ -17,6 +17,10 @@ pub struct GatewayCounts {
     pub not_sent: [u64; NotSent::ALL.len()],
     /// Cancels refused before the wire; the oms offers each again after a while.
     pub cancels_not_sent: u64,
+    /// Times that the second connection took the first one's place.
+    pub rolled_over: u64,
+    /// Requests that the venue refused, by [`RejectReason::index`].
+    pub rejects: [u64; RejectReason::ALL.len()],
     /// Executions that the venue listed because we had missed some.
     pub trades_listed: u64,
     /// Messages received on the order sessions.
@@ -56,6 +60,21 @@ pub struct SentOrder {
     pub trades_from: (u64, i64),
 }
 
+/// What a message said that concerns the session, not an order.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Aside {
+    /// Why something was refused, and when requests are taken again, the venue's time.
+    pub failed: Option<(RejectReason, i32, Option<Ts>)>,
+    /// The session is logged on.
+    pub logged_on: bool,
+    /// The venue's time.
+    pub time: Option<Ts>,
+    /// Weight that the venue has counted.
+    pub weight: Option<u32>,
+    /// New orders that it has counted, of how many, in how many s.
+    pub orders: Option<(u32, u32, u32)>,
+}
+
 /// Table of sent orders and the way to the oms.
 pub struct Desk {
     sent: Box<[SentOrder]>,
@@ -71,6 +90,8 @@ pub struct Desk {
     pub subscribed: bool,
     /// The venue wants the connection replaced.
     pub shutdown: bool,
+    /// What one message said beside its reports.
+    pub aside: Aside,
     /// How long after its stamp the venue may still take an order, ns.
     order_late_max_ns: u64,
 }
@@ -93,6 +114,7 @@ impl Desk {
             tripped: false,
             subscribed: false,
             shutdown: false,
+            aside: Aside::default(),
             order_late_max_ns,
         }
     }
@@ -165,6 +187,11 @@ impl Desk {
         ]));
     }
 
+    /// Tells the oms that no order can succeed until a person has looked, and why.
+    pub fn barred(&mut self, why: RejectReason, now: Ts) {
+        self.push(Msg::new(Kind::Session, InstrumentId(0), now).flags(flag::END).body([0, 0, 0, why as i64]));
+    }
+
     fn push(&mut self, mut msg: Msg) {
         msg.source = self.source;
         let pushed = self.reports.push(msg.to_words());
@@ -188,6 +215,11 @@ impl Desk {
             self.counts.cancels_confirmed += 1;
         }
         self.report(kind, slot, cum, venue_order_id as i64, 0, now);
+    }
+
+    /// Why the message at hand was refused, as reports carry it; zero when it was not.
+    fn why(&self) -> i64 {
+        self.aside.failed.map_or(0, |(reason, ..)| reason as i64)
     }
 
     #[inline]
@@ -285,10 +317,16 @@ impl Desk {
                     self.report(Kind::Acked, slot, 0, venue_order_id as i64, 0, now);
                 }
             }
+            // The same identity twice: the first of them may live.
+            OrderEvent::Rejected { id, code } if self.why() == RejectReason::Duplicate as i64 => {
+                if let Some(slot) = self.slot_of(id) {
+                    self.report(Kind::Unknown, slot, code as i64, 0, 0, now);
+                }
+            }
             OrderEvent::Rejected { id, code } => {
                 if let Some(slot) = self.slot_of(id) {
                     self.sent[slot.0 as usize].open = false;
-                    self.report(Kind::Rejected, slot, code as i64, 0, 0, now);
+                    self.report(Kind::Rejected, slot, code as i64, self.why(), 0, now);
                 }
             }
             OrderEvent::Fill { id, venue_order_id, fill } => {
@@ -304,7 +342,7 @@ impl Desk {
             }
             OrderEvent::CancelRejected { id, code } => {
                 if let Some(slot) = self.slot_of(id) {
-                    self.report(Kind::CancelRejected, slot, code as i64, 0, 0, now);
+                    self.report(Kind::CancelRejected, slot, code as i64, self.why(), 0, now);
                 }
             }
             OrderEvent::Unknown { id, code } => {
@@ -359,6 +397,15 @@ impl Desk {
                 }
             }
             OrderEvent::Subscribed => self.subscribed = true,
+            OrderEvent::Failed { code, reason, retry_at } => {
+                self.counts.rejects[reason.index()] += 1;
+                self.aside.failed = Some((reason, code, retry_at));
+            }
+            OrderEvent::LoggedOn => self.aside.logged_on = true,
+            OrderEvent::Time { venue } => self.aside.time = Some(venue),
+            OrderEvent::Limits { weight, orders } => {
+                (self.aside.weight, self.aside.orders) = (weight, orders);
+            }
             OrderEvent::Refused { .. } => self.counts.requests_refused += 1,
             OrderEvent::Foreign => self.counts.foreign += 1,
             OrderEvent::Shutdown => self.shutdown = true,

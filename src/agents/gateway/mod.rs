@@ -11,26 +11,38 @@ mod budget;
 mod desk;
 mod send;
 mod stop;
+mod venue_clock;
 
 pub use budget::Budget;
-pub use desk::{Desk, GatewayCounts, SentOrder};
+pub use desk::{Aside, Desk, GatewayCounts, SentOrder};
 pub use stop::{Ask, Outcome, StopSequence};
+pub use venue_clock::VenueClock;
 
 use agent::{Agent, Clock, Cycle, RingId};
 use kill::{KillView, SenderAck};
 use net::{Link, LinkEvent};
 use venue::{OrderSession, QueryKind};
-use wire::{InstrumentId, Ts};
+use wire::{InstrumentId, RejectReason, Ts};
 
 use crate::agents::killer::Handles;
 use crate::controls::{ControlWord, Controls, GatewayHeard, Mode, StopState};
 use crate::meters::GatewayMeters;
 use crate::order_hash::OrderHash;
+use crate::rate_book::{Need, RateBook, SharedRates};
 use crate::tape::{RingIn, RingOut, Tape, Word, channel};
 
 /// How long the account stream may stay out. A connection without it is of no use, and asking twice on one
 /// connection tells nothing: what was granted once is refused. So it is replaced.
 const SUBSCRIBE_NS: u64 = 2_000_000_000;
+
+/// How long the first connection may wait for the second to be ready to take its place.
+const LEAVE_NS: u64 = 2_000_000_000;
+/// How long a connection that the venue will close is read on after another has taken its place: every answer to what
+/// was sent on it is there by then, or will not come.
+const RETIRE_NS: u64 = 1_000_000_000;
+
+/// How long new orders wait when the venue has too many and does not say until when: its shortest window.
+const ORDERS_WAIT_NS: u64 = 10_000_000_000;
 
 /// What the gateway is built from.
 pub struct GatewayParts<L, O> {
@@ -60,6 +72,8 @@ pub struct GatewayParts<L, O> {
     pub instruments: Vec<InstrumentId>,
     /// Order slots of the oms.
     pub slots: usize,
+    /// What the venue still takes from this address.
+    pub rates: SharedRates,
     /// Settings.
     pub settings: GatewaySettings,
 }
@@ -73,6 +87,8 @@ pub struct GatewaySettings {
     pub budget_interval_ns: u64,
     /// Part of the budget kept for cancels.
     pub cancel_reserve: u32,
+    /// A connection is replaced after this long, ns; below the life that the venue gives it.
+    pub connection_life_ns: u64,
     /// A kill thread whose beat is older than this refuses orders, ns.
     pub kill_beat_max_ns: u64,
     /// How long a stop may take, ns.
@@ -89,6 +105,8 @@ struct Heard {
     may_send: Word,
     journal: Word,
     orders_empty: Word,
+    /// What REST has used and been told: weight, end of a pause, end of a ban.
+    rest: [Word; 3],
 }
 
 impl Heard {
@@ -99,6 +117,7 @@ impl Heard {
             may_send: Word::new(tape, channel::MAY_SEND),
             journal: Word::new(tape, channel::JOURNAL),
             orders_empty: Word::new(tape, channel::ORDERS_EMPTY),
+            rest: [0, 1, 2].map(|i| Word::new(tape, channel::REST + i)),
         }
     }
 }
@@ -107,6 +126,8 @@ struct Conn<L, O> {
     link: L,
     codec: O,
     up: bool,
+    /// When it came up.
+    since: Ts,
     /// Account stream confirmed.
     ready: bool,
     /// A sealed record was withheld, or order bytes may be stuck: nothing may be sent here any more.
@@ -134,6 +155,17 @@ pub struct Gateway<L, O> {
     stage: Clock,
     instruments: Vec<InstrumentId>,
     budget: Option<Budget>,
+    rates: RateBook,
+    /// What REST has used, as it stands.
+    rest: RateBook,
+    rest_seen: [u64; 3],
+    clock: VenueClock,
+    /// The venue refused key, signature or permission: no order leaves until the next start.
+    barred: bool,
+    /// The second connection was the first until now: it is cut when this is over.
+    retire_at: Option<Ts>,
+    /// The venue will close the first connection: it is given up then even with nothing to take its place.
+    leave_by: Option<Ts>,
     settings: GatewaySettings,
     /// The first connection carries orders: opening sequence done.
     trading: bool,
@@ -161,6 +193,7 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
             link,
             codec,
             up: false,
+            since: Ts(0),
             ready: false,
             poisoned: false,
             subscribe_asked: None,
@@ -182,6 +215,13 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
             stage: parts.stage,
             instruments: parts.instruments,
             budget: None,
+            rates: parts.rates.orders,
+            rest: parts.rates.rest,
+            rest_seen: [0; 3],
+            clock: VenueClock::new(),
+            barred: false,
+            retire_at: None,
+            leave_by: None,
             settings: parts.settings,
             trading: false,
             traded: false,
@@ -314,14 +354,17 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
         if let Some(ask) = ask {
             let conn = if use_primary { &mut self.primary } else { &mut self.standby };
             let out = &mut self.out;
+            let at = self.clock.at_venue(now);
             let encoded = match ask {
-                Ask::CancelAll(i) => conn.codec.encode_cancel_all(self.instruments[i], now, out),
+                Ask::CancelAll(i) => conn.codec.encode_cancel_all(self.instruments[i], at, out),
                 Ask::OpenOrders(i) => {
-                    conn.codec.encode_query(QueryKind::OpenOrders, self.instruments[i], now, out)
+                    conn.codec.encode_query(QueryKind::OpenOrders, self.instruments[i], at, out)
                 }
-                Ask::Account => conn.codec.encode_query(QueryKind::Account, self.instruments[0], now, out),
+                Ask::Account => conn.codec.encode_query(QueryKind::Account, self.instruments[0], at, out),
             };
-            let sent = encoded.is_ok() && conn.link.send(out, &mut || true).is_ok();
+            let sent = encoded.is_ok()
+                && self.rates.take(conn.codec.weight(), Need::Cancel, now)
+                && conn.link.send(out, &mut || true).is_ok();
             if sent {
                 self.hash.add(out);
                 self.desk.counts.cancels_sent += matches!(ask, Ask::CancelAll(_)) as u64;
@@ -341,6 +384,7 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
         match outcome {
             Outcome::Confirmed
                 if !self.desk.tripped
+                    && !self.barred
                     && use_primary
                     && !self.quiescing
                     && !matches!(self.word.mode(), Mode::Emergency | Mode::Quiesce) =>
@@ -367,11 +411,12 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
         let mut work = 0;
         let stamp = || cycle.stamp().0;
         let mut unreadable = false;
+        let mut leaving = false;
         for (is_primary, conn) in [(true, &mut self.primary), (false, &mut self.standby)] {
             if !self.desk.has_room() {
                 break; // the oms is behind: what is unread stays in the socket
             }
-            let Conn { link, codec, up, ready, poisoned, subscribe_asked } = conn;
+            let Conn { link, codec, up, since, ready, poisoned, subscribe_asked } = conn;
             let desk = &mut self.desk;
             desk.subscribed = false;
             desk.shutdown = false;
@@ -381,6 +426,7 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
                 LinkEvent::Up => {
                     codec.reset();
                     *up = true;
+                    *since = now;
                     *ready = false;
                     *poisoned = false;
                     *subscribe_asked = None;
@@ -388,6 +434,7 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
                 }
                 LinkEvent::Message { payload, .. } => {
                     desk.counts.messages += 1;
+                    desk.aside = Aside::default();
                     if codec.on_message(payload, |event| desk.on_event(event, now)).is_err() {
                         desk.counts.refused += 1;
                         *unreadable = true;
@@ -400,13 +447,38 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
                     lost = true;
                 }
             });
+            let heard = std::mem::take(&mut desk.aside);
+            if heard.logged_on {
+                *subscribe_asked = None;
+            }
+            if let Some(venue) = heard.time {
+                self.clock.on_answer(venue.0, now);
+            }
+            limits(&self.rates, &mut self.clock, &heard, now);
+            if let Some((why, ..)) = heard.failed.filter(|(why, ..)| why.is_ours_to_mend() && !self.barred) {
+                // Nothing that is asked for will be granted: a person must look.
+                self.barred = true;
+                self.trading = false;
+                desk.barred(why, now);
+                self.controls.publish_session(false);
+            }
+            if *up && !*poisoned && self.clock.wants_to_ask(now) && !self.rates.is_paused(now) {
+                codec.encode_time(&mut self.out);
+                if self.rates.take(codec.weight(), Need::Cancel, now)
+                    && link.send(&self.out, &mut || true).is_ok()
+                {
+                    self.clock.on_asked(now);
+                }
+            }
             if came_up
                 && is_primary
                 && let Some(handle) = link.abort_handle()
             {
                 self.handles.put(handle);
             }
-            if desk.shutdown {
+            if desk.shutdown && is_primary {
+                leaving = true;
+            } else if desk.shutdown {
                 link.abort(); // the venue is leaving; the link comes back by itself
             }
             if *up && !*ready {
@@ -431,9 +503,12 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
                             link.abort(); // it comes back by itself
                         }
                         Some(_) => {}
+                        None if !self.clock.is_known() => {} // a stamp that is wrong is refused
                         None => {
-                            codec.encode_subscribe(now, &mut self.out);
-                            if link.send(&self.out, &mut || true).is_ok() {
+                            codec.encode_subscribe(self.clock.at_venue(now), &mut self.out);
+                            if self.rates.take(codec.weight(), Need::Cancel, now)
+                                && link.send(&self.out, &mut || true).is_ok()
+                            {
                                 *subscribe_asked = Some(now);
                                 self.hash.add(&self.out);
                             }
@@ -443,7 +518,9 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
             }
             if lost {
                 desk.counts.sessions_lost += 1;
+                self.clock.on_lost(now);
                 if is_primary {
+                    self.leave_by = None;
                     self.trading = false;
                     self.unconfirmed = false;
                     self.controls.publish_session(false);
@@ -454,10 +531,54 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
                 }
             }
         }
+        if leaving && self.leave_by.is_none() {
+            self.leave_by = Some(now.plus_ns(LEAVE_NS));
+        }
+        self.renew(now);
         if unreadable && self.trading {
             self.distrust(now);
         }
         work
+    }
+
+    /// Replaces connections before the venue ends them: the second when half its life is over and the first is no
+    /// younger, so that both never end together; the first by the second.
+    fn renew(&mut self, now: Ts) {
+        if self.retire_at.is_some_and(|at| at <= now) {
+            self.retire_at = None;
+            self.standby.link.abort(); // it comes back by itself, with a whole life before it
+        }
+        let life_ns = self.settings.connection_life_ns;
+        let age = |conn: &Conn<L, O>| if conn.ready { now.since_ns(conn.since) } else { 0 };
+        if self.leave_by.is_none() && age(&self.primary) >= life_ns {
+            self.leave_by = Some(now.plus_ns(LEAVE_NS));
+        }
+        if let Some(by) = self.leave_by {
+            self.roll_over(by, now);
+        } else if self.retire_at.is_none() && age(&self.standby).min(age(&self.primary)) >= life_ns / 2 {
+            self.standby.link.abort();
+        }
+    }
+
+    /// The venue will close the first connection. The second has been logged on and listening all along: it takes the
+    /// first one's place at once, and what the first has still to answer is waited for before it is cut.
+    #[cold]
+    fn roll_over(&mut self, by: Ts, now: Ts) {
+        let ready = self.standby.ready && !self.standby.poisoned && self.retire_at.is_none();
+        if !ready || self.desk.stop.is_some() || self.desk.tripped || self.unconfirmed {
+            if by <= now {
+                self.leave_by = None;
+                self.primary.link.abort(); // as if it were lost: it comes back by itself
+            }
+            return;
+        }
+        self.leave_by = None;
+        std::mem::swap(&mut self.primary, &mut self.standby);
+        if let Some(handle) = self.primary.link.abort_handle() {
+            self.handles.put(handle);
+        }
+        self.retire_at = Some(now.plus_ns(RETIRE_NS));
+        self.desk.counts.rolled_over += 1;
     }
 
     /// Something was said about our orders that nobody could read: what rests at the venue is cancelled, listed and
@@ -471,12 +592,44 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
     }
 }
 
+/// What a message said of limits and time is kept.
+fn limits(rates: &RateBook, clock: &mut VenueClock, heard: &Aside, now: Ts) {
+    if let Some(used) = heard.weight {
+        rates.heard(used, now);
+    }
+    if let Some((count, limit, seconds)) = heard.orders
+        && count >= limit
+    {
+        let window_ns = seconds as u64 * 1_000_000_000;
+        let ends = Ts((clock.at_venue(now).0 / window_ns.max(1) + 1).saturating_mul(window_ns));
+        rates.orders_refused(clock.at_home(ends));
+    }
+    let Some((why, code, retry_at)) = heard.failed else { return };
+    let until = retry_at.map(|at| clock.at_home(at));
+    match why {
+        RejectReason::Time => clock.distrust(now),
+        RejectReason::Banned => rates.banned(until, now),
+        // Too many new orders: cancels are not of that kind.
+        RejectReason::Rate if code == -1015 => {
+            rates.orders_refused(until.unwrap_or(now.plus_ns(ORDERS_WAIT_NS)))
+        }
+        RejectReason::Rate => rates.refused(until, now),
+        _ => {}
+    }
+}
+
 impl<L: Link, O: OrderSession> Agent for Gateway<L, O> {
     fn name(&self) -> &str {
         "gateway"
     }
 
     fn do_work(&mut self, cycle: &mut Cycle<'_>) -> usize {
+        let live = self.rest.words();
+        let rest: [u64; 3] = std::array::from_fn(|i| self.heard.rest[i].see(live[i]));
+        if rest != self.rest_seen {
+            self.rest_seen = rest;
+            self.rates.follow(rest, cycle.now());
+        }
         let epoch = self.heard.epoch.see(self.kill.epoch());
         if epoch != self.armed_epoch && epoch != self.stopped_epoch {
             if kill::is_tripped(epoch) {
@@ -501,6 +654,7 @@ impl<L: Link, O: OrderSession> Agent for Gateway<L, O> {
         self.drive_stop(cycle.now());
         if self.meters.due(cycle.now()) {
             self.meters.publish(&self.desk.counts, self.hash.digest());
+            self.meters.venue_clock(self.clock.offset(cycle.now()), self.rates.used(cycle.now()));
         }
         work
     }

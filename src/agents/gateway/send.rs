@@ -8,6 +8,7 @@ use wire::{Kind, Msg, NotSent, OrderType, Px, Qty, Slot, Ts, flag};
 
 use super::desk::{self, SentOrder};
 use super::{Budget, Conn, Gateway};
+use crate::rate_book::Need;
 
 /// What one message to the venue asks for.
 enum Request {
@@ -90,12 +91,17 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
             self.refuse_order(msg, tail, NotSent::Encode, now);
             return false;
         };
-        let codec = &mut self.primary.codec;
+        let (codec, at) = (&mut self.primary.codec, self.clock.at_venue(now));
         let encoded = match &request {
-            Request::New(order) => codec.encode_new(order, now, &mut self.out),
-            Request::Replace(old, _, order) => codec.encode_replace(old, order, now, &mut self.out),
-            Request::Pair(first, second) => codec.encode_pair(first, second, now, &mut self.out),
+            Request::New(order) => codec.encode_new(order, at, &mut self.out),
+            Request::Replace(old, _, order) => codec.encode_replace(old, order, at, &mut self.out),
+            Request::Pair(first, second) => codec.encode_pair(first, second, at, &mut self.out),
         };
+        if encoded.is_ok() && !self.rates.take(codec.weight(), Need::Order, now) {
+            let why = if self.rates.is_banned(now) { NotSent::Banned } else { NotSent::RateLimited };
+            self.refuse_order(msg, tail, why, now);
+            return false;
+        }
         if encoded.is_err() || !self.note(&request) {
             self.refuse_order(msg, tail, NotSent::Encode, now);
             return false;
@@ -279,8 +285,10 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
         }
         let cancel = CancelOrder { instrument, id, venue_order_id };
         let mut out = core::mem::take(&mut self.out);
+        let (at, rates) = (self.clock.at_venue(now), self.rates.clone());
         let sent = self.cancel_conn().is_some_and(|conn| {
-            conn.codec.encode_cancel(&cancel, now, &mut out).is_ok()
+            conn.codec.encode_cancel(&cancel, at, &mut out).is_ok()
+                && rates.take(conn.codec.weight(), Need::Cancel, now)
                 && conn.link.send(&out, &mut || true).is_ok()
         });
         self.out = out;
@@ -294,8 +302,10 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
 
     fn send_cancel_all(&mut self, msg: &Msg, now: Ts) {
         let mut out = core::mem::take(&mut self.out);
+        let (at, rates) = (self.clock.at_venue(now), self.rates.clone());
         let sent = self.cancel_conn().is_some_and(|conn| {
-            conn.codec.encode_cancel_all(msg.instrument(), now, &mut out).is_ok()
+            conn.codec.encode_cancel_all(msg.instrument(), at, &mut out).is_ok()
+                && rates.take(conn.codec.weight(), Need::Cancel, now)
                 && conn.link.send(&out, &mut || true).is_ok()
         });
         self.out = out;
@@ -314,12 +324,15 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
             self.desk.expect_trades(slot, from, before);
         }
         let mut out = core::mem::take(&mut self.out);
+        let (at, rates) = (self.clock.at_venue(now), self.rates.clone());
         let sent = self.cancel_conn().is_some_and(|conn| {
             let encoded = match trades {
-                Some((from, _)) => conn.codec.encode_trades(&order, from, now, &mut out),
-                None => conn.codec.encode_query_order(instrument, id, now, &mut out),
+                Some((from, _)) => conn.codec.encode_trades(&order, from, at, &mut out),
+                None => conn.codec.encode_query_order(instrument, id, at, &mut out),
             };
-            encoded.is_ok() && conn.link.send(&out, &mut || true).is_ok()
+            encoded.is_ok()
+                && rates.take(conn.codec.weight(), Need::Cancel, now)
+                && conn.link.send(&out, &mut || true).is_ok()
         });
         self.out = out;
         if sent {

@@ -1,5 +1,7 @@
 //! Error codes of Binance spot by name (`errors.md`, read 2026-07-21): for reports and counters.
 
+use wire::RejectReason;
+
 /// Codes with a meaning of their own in this crate.
 pub mod code {
     /// An unknown error while processing the request.
@@ -22,6 +24,34 @@ pub mod code {
     pub const NO_SUCH_ORDER: i32 = -2013;
     /// A queried order ended without execution over 90 days ago.
     pub const ORDER_ARCHIVED: i32 = -2026;
+}
+
+/// What a refusal means. Where one code stands for several things, the words tell them apart (`errors.md`, "Messages for
+/// -1010, -2010 and -2011").
+pub fn reject_reason(status: u64, code: i32, words: &str) -> RejectReason {
+    match code {
+        _ if status == 418 => RejectReason::Banned,
+        -1003 if words.contains("banned") => RejectReason::Banned,
+        -1003 | -1015 | -1034 => RejectReason::Rate,
+        _ if status == 429 => RejectReason::Rate,
+        _ if is_fate_open(status, code) => RejectReason::UnknownOutcome,
+        -1008 => RejectReason::Rate,
+        -1013 => RejectReason::Filter,
+        -1111 => RejectReason::Precision,
+        -1021 => RejectReason::Time,
+        -1022 => RejectReason::Signature,
+        -1002 | -2014 | -2015 => RejectReason::Permission,
+        -2011 | -2013 | -2026 | -2039 => RejectReason::UnknownOrder,
+        -2016 | -1220 => RejectReason::MarketClosed,
+        -2010 if words.contains("insufficient balance") => RejectReason::Balance,
+        -2010 if words.contains("uplicate order") => RejectReason::Duplicate,
+        -2010 if words.contains("immediately match") || words.contains("trigger immediately") => {
+            RejectReason::WouldMatch
+        }
+        -2010 if words.contains("arket is closed") => RejectReason::MarketClosed,
+        -1199..=-1100 => RejectReason::Parameter,
+        _ => RejectReason::Other,
+    }
 }
 
 /// Every known code with its name, ascending.
@@ -111,6 +141,35 @@ mod tests {
         assert_eq!(names.len(), REASONS.len());
         assert_eq!(reason_name(code::CANCEL_REJECTED), "cancel_rejected");
         assert_eq!((reason_name(0), reason_name(i32::MIN)), ("other", "other"));
+    }
+
+    #[test]
+    fn codes_and_words_have_one_meaning() {
+        use RejectReason::*;
+        for (status, code, words, reason) in [
+            (400, -1013, "Filter failure: PRICE_FILTER", Filter),
+            (400, -1111, "Precision is over the maximum defined for this asset.", Precision),
+            (400, -2010, "Account has insufficient balance for requested action.", Balance),
+            (400, -2010, "Duplicate order sent.", Duplicate),
+            (400, -2010, "Order would immediately match and take.", WouldMatch),
+            (400, -2010, "Stop price would trigger immediately.", WouldMatch),
+            (400, -2010, "Market is closed.", MarketClosed),
+            (400, -2010, "This action is disabled on this account.", Other),
+            (400, -2011, "Unknown order sent.", UnknownOrder),
+            (400, -2013, "Order does not exist.", UnknownOrder),
+            (400, -1021, "Timestamp for this request is outside of the recvWindow.", Time),
+            (400, -1022, "Signature for this request is not valid.", Signature),
+            (401, -2015, "Invalid API-key, IP, or permissions for action.", Permission),
+            (429, -1003, "Too much request weight used; current limit is 6000", Rate),
+            (429, -1015, "Too many new orders; current limit is 50 orders per 10 SECOND.", Rate),
+            (418, -1003, "Way too much request weight used; IP banned until 1659146400000.", Banned),
+            (503, -1008, "Server is currently overloaded with other requests.", UnknownOutcome),
+            (400, -1007, "Timeout waiting for response from backend server.", UnknownOutcome),
+            (400, -1102, "Mandatory parameter 'symbol' was not sent", Parameter),
+            (400, -9999, "", Other),
+        ] {
+            assert_eq!(reject_reason(status, code, words), reason, "{code} {words}");
+        }
     }
 
     #[test]

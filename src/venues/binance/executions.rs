@@ -44,6 +44,10 @@ impl Holdings {
 pub(crate) enum Decoded {
     Plain(OrderEvent<'static>),
     OpenOrders,
+    Refused {
+        failed: OrderEvent<'static>,
+        event: OrderEvent<'static>,
+    },
     Pair([(ClientOrderId, u64); 2]),
     Trades {
         id: ClientOrderId,

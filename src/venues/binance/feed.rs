@@ -76,6 +76,16 @@ impl BinanceFeed {
 }
 
 impl FeedSession for BinanceFeed {
+    fn snapshot_weight(&self) -> u32 {
+        // `rest-api.md`, "Order book".
+        match self.snapshot_levels {
+            0..=100 => 5,
+            101..=500 => 25,
+            501..=1_000 => 50,
+            _ => 250,
+        }
+    }
+
     fn stream_target(&self) -> String {
         let streams: Vec<String> = (self.listing.instruments.iter())
             .map(|i| i.symbol.to_ascii_lowercase())

@@ -26,8 +26,10 @@ mod executions;
 mod feed;
 mod instruments;
 mod json;
+mod limits;
 mod names;
 mod orders;
+mod pem;
 mod place;
 mod scan;
 mod session;
@@ -37,7 +39,7 @@ mod snapshot;
 mod sync;
 mod trades;
 
-pub use codes::{REASONS, code, is_fate_open, reason_name};
+pub use codes::{REASONS, code, is_fate_open, reason_name, reject_reason};
 pub use feed::{BinanceFeed, LEVELS_MAX, SNAPSHOT_DEPTH};
 pub use instruments::{
     DECIMALS, ExchangeInfo, InstrumentError, RateLimit, RateLimitKind, asset_names, exchange_info_target,

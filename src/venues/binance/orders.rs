@@ -15,7 +15,9 @@
 //! | cancel all | `openOrders.cancelAll` | `a` |
 //! | open orders | `openOrders.status` | `o` |
 //! | balances | `account.status` | `b` |
-//! | account stream | `userDataStream.subscribe.signature` | `s` |
+//! | the venue's time | `time` | `n` |
+//! | logon (Ed25519) | `session.logon` | `g` |
+//! | account stream | `userDataStream.subscribe.signature`, logged on `userDataStream.subscribe` | `s` |
 //!
 //! So an answer finds its order without a table, over a reconnect too.
 
@@ -37,6 +39,8 @@ pub(crate) mod route {
     pub(crate) const OPEN_ORDERS: u8 = b'o';
     pub(crate) const ACCOUNT: u8 = b'b';
     pub(crate) const SUBSCRIBE: u8 = b's';
+    pub(crate) const TIME: u8 = b'n';
+    pub(crate) const LOGON: u8 = b'g';
 }
 
 /// Longest request; the buffers are made for it.
@@ -51,6 +55,10 @@ pub(crate) struct Requests {
     /// For payloads that do not begin with the key.
     whole: Signer,
     key: String,
+    /// The connection vouches for us: requests carry neither key nor signature.
+    logged_on: bool,
+    /// Of the request written last.
+    weight: u32,
     /// What goes with every order; `None` = the account's own setting.
     self_trade: Option<SelfTrade>,
     /// `","params":{"apiKey":"<key>"`: what follows the method in every request.
@@ -110,6 +118,8 @@ impl Requests {
             signer: Signer::new(credentials, format!("apiKey={key}").as_bytes()),
             whole: Signer::new(credentials, b""),
             key: key.to_owned(),
+            logged_on: false,
+            weight: 0,
             self_trade: None,
             params: format!(r#"","params":{{"apiKey":"{key}""#).into_bytes(),
             payload: Vec::with_capacity(REQUEST_LEN_MAX),
@@ -132,13 +142,65 @@ impl Requests {
         rest: impl FnOnce(&mut Draft<'_>),
     ) {
         self.begin(out, route, id, method);
+        if self.logged_on {
+            return self.write_bare(out, rest);
+        }
         out.extend_from_slice(&self.params);
         rest(&mut Draft { json: out, payload: &mut self.payload });
-        end(out, &self.signer.sign(&self.payload));
+        self.sign(out, false);
+    }
+
+    /// The parameters alone, on a connection that has logged on.
+    fn write_bare(&mut self, out: &mut Vec<u8>, rest: impl FnOnce(&mut Draft<'_>)) {
+        out.extend_from_slice(br#"","params":{"#);
+        let first = out.len();
+        rest(&mut Draft { json: out, payload: &mut self.payload });
+        if out.get(first) == Some(&b',') {
+            out.remove(first);
+        }
+        out.extend_from_slice(b"}}");
+    }
+
+    /// Closes a request with the signature of its payload: the whole payload, or what follows the key.
+    #[inline]
+    fn sign(&mut self, out: &mut Vec<u8>, whole: bool) {
+        out.extend_from_slice(br#","signature":""#);
+        if whole { &mut self.whole } else { &mut self.signer }.sign(&self.payload, out);
+        out.extend_from_slice(br#""}}"#);
+    }
+
+    /// Weight of the request written last.
+    pub(crate) fn weight(&self) -> u32 {
+        self.weight
+    }
+
+    /// Whether the connection has to log on before it may do anything else.
+    pub(crate) fn wants_logon(&self) -> bool {
+        self.signer.is_slow() && !self.logged_on
+    }
+
+    /// The connection has logged on, or is a new one that has not.
+    pub(crate) fn set_logged_on(&mut self, logged_on: bool) {
+        self.logged_on = logged_on;
+    }
+
+    pub(crate) fn logon(&mut self, now: Ts, out: &mut Vec<u8>) {
+        self.write(out, route::LOGON, b"", "session.logon", |d| {
+            d.names(r#","recvWindow":"#, "&recvWindow=");
+            d.value(RECV_WINDOW.as_bytes());
+            d.timestamp(now);
+        });
+    }
+
+    pub(crate) fn time(&mut self, out: &mut Vec<u8>) {
+        self.weight = weight(route::TIME);
+        out.clear();
+        out.extend_from_slice(br#"{"id":"n","method":"time"}"#);
     }
 
     #[inline]
     fn begin(&mut self, out: &mut Vec<u8>, route: u8, id: &[u8], method: &str) {
+        self.weight = weight(route);
         out.clear();
         out.reserve(REQUEST_LEN_MAX);
         self.payload.clear();
@@ -150,6 +212,11 @@ impl Requests {
     }
 
     pub(crate) fn subscribe(&mut self, now: Ts, out: &mut Vec<u8>) {
+        if self.logged_on {
+            self.begin(out, route::SUBSCRIBE, b"", "userDataStream.subscribe");
+            out.extend_from_slice(br#"","params":{}}"#);
+            return;
+        }
         self.write(out, route::SUBSCRIBE, b"", "userDataStream.subscribe.signature", |d| d.timestamp(now));
     }
 
@@ -196,9 +263,12 @@ impl Requests {
         let id = first.id.text();
         self.begin(out, route::PAIR, &id, "orderList.place.oco");
         let mut d = Draft { json: out, payload: &mut self.payload };
-        place::pair(&mut d, first, second, self.key.as_bytes(), self.self_trade, i, now);
-        let signature = self.whole.sign(&self.payload);
-        end(out, &signature);
+        let key = (!self.logged_on).then_some(self.key.as_bytes());
+        place::pair(&mut d, first, second, key, self.self_trade, i, now);
+        match self.logged_on {
+            true => out.extend_from_slice(b"}}"),
+            false => self.sign(out, true),
+        }
     }
 
     pub(crate) fn cancel(&mut self, cancel: &CancelOrder, i: &Instrument, now: Ts, out: &mut Vec<u8>) {
@@ -267,20 +337,26 @@ impl Requests {
     }
 }
 
-#[inline]
-fn end(out: &mut Vec<u8>, signature: &[u8]) {
-    out.extend_from_slice(br#","signature":""#);
-    out.extend_from_slice(signature);
-    out.extend_from_slice(br#""}}"#);
+/// Weight of a request (`web-socket-api.md`, the "Weight" of each method).
+fn weight(of: u8) -> u32 {
+    match of {
+        route::QUERY => 4,
+        route::TRADES => 5, // with an order id
+        route::OPEN_ORDERS => 6,
+        route::ACCOUNT => 20,
+        route::LOGON | route::SUBSCRIBE => 2,
+        _ => 1,
+    }
 }
 
-/// How long after its timestamp the venue may still take a request, ms: the venue's default. A limit order that
-/// is later than the engine's own time to live is refused by the gateway before it is written.
-pub const RECV_WINDOW_MS: u64 = 5_000;
+/// How long after its timestamp the venue may still take a request, ms. Less than the venue's default of 5000, for stamps
+/// follow the venue's own clock: what is later than this is better refused, and a session that was lost knows the sooner
+/// that nothing of it can still arrive.
+pub const RECV_WINDOW_MS: u64 = 2_000;
 /// Executions asked for at once: as many as the engine's report ring takes from one message.
 pub const TRADES_MAX: usize = 24;
 /// The same as it is written.
-pub(crate) const RECV_WINDOW: &str = "5000";
+pub(crate) const RECV_WINDOW: &str = "2000";
 
 /// The parameters that every request about one symbol ends with.
 fn of_symbol(d: &mut Draft<'_>, i: &Instrument, now: Ts) {
@@ -365,7 +441,7 @@ mod tests {
             ("newOrderRespType", "ACK"),
             ("price", "52000"),
             ("quantity", "0.01"),
-            ("recvWindow", "5000"),
+            ("recvWindow", "2000"),
             ("side", "SELL"),
             ("symbol", "BTCUSDT"),
             ("timeInForce", "GTC"),
@@ -426,7 +502,7 @@ mod tests {
             CancelOrder { instrument: InstrumentId(4), id: id(), venue_order_id: 12_569_099_453 };
         let (request, method, sent) = written(|r, out| r.cancel(&cancel, &btcusdt(), NOW, out));
         assert_eq!((request, method.as_str()), (format!("c{ID}"), "order.cancel"));
-        let symbol = [("recvWindow", "5000"), ("symbol", "BTCUSDT")];
+        let symbol = [("recvWindow", "2000"), ("symbol", "BTCUSDT")];
         assert_eq!(sent, params(&[symbol[0], symbol[1], ("orderId", "12569099453")]));
         cancel.venue_order_id = 0;
         let (_, _, sent) = written(|r, out| r.cancel(&cancel, &btcusdt(), NOW, out));
@@ -478,6 +554,29 @@ mod tests {
     }
 
     #[test]
+    fn after_a_logon_requests_carry_neither_key_nor_signature() {
+        let mut r = Requests::new(&credentials());
+        r.set_logged_on(true);
+        let first = NewOrder { kind: OrderType::PostOnly, ..order() };
+        let second = NewOrder { kind: OrderType::StopLimit, stop_px: Px(1), ..first };
+        let old = CancelOrder { instrument: InstrumentId(4), id: id(), venue_order_id: 12 };
+        let mut out = Vec::new();
+        let mut check = |write: &mut dyn FnMut(&mut Requests, &mut Vec<u8>), stamped: bool| {
+            write(&mut r, &mut out);
+            let request: serde_json::Value = serde_json::from_slice(&out).expect("JSON");
+            let params = request["params"].as_object().expect("params");
+            assert!(!params.contains_key("apiKey") && !params.contains_key("signature"), "{request}");
+            assert_eq!(params.contains_key("timestamp"), stamped, "{request}");
+        };
+        check(&mut |r, out| r.new_order(&order(), &btcusdt(), NOW, out), true);
+        check(&mut |r, out| r.replace(&old, &first, &btcusdt(), NOW, out), true);
+        check(&mut |r, out| r.pair(&first, &second, &btcusdt(), NOW, out), true);
+        check(&mut |r, out| r.cancel(&old, &btcusdt(), NOW, out), true);
+        check(&mut |r, out| r.account(NOW, out), true);
+        check(&mut |r, out| r.subscribe(NOW, out), false);
+    }
+
+    #[test]
     fn self_trade_prevention_goes_with_every_order_once_configured() {
         for mode in SelfTrade::ALL {
             let (_, _, sent) = written(|r, out| {
@@ -496,7 +595,7 @@ mod tests {
         let mut expected = params(&[
             ("limit", "24"),
             ("orderId", "12569099453"),
-            ("recvWindow", "5000"),
+            ("recvWindow", "2000"),
             ("symbol", "BTCUSDT"),
         ]);
         assert_eq!(sent, expected);
@@ -507,7 +606,7 @@ mod tests {
 
     #[test]
     fn requests_about_no_order() {
-        let symbol = params(&[("recvWindow", "5000"), ("symbol", "BTCUSDT")]);
+        let symbol = params(&[("recvWindow", "2000"), ("symbol", "BTCUSDT")]);
         let same = |id: &str, method: &str, sent| (id.to_owned(), method.to_owned(), sent);
         assert_eq!(
             written(|r, out| r.cancel_all(&btcusdt(), NOW, out)),
@@ -519,7 +618,7 @@ mod tests {
         );
         assert_eq!(
             written(|r, out| r.account(NOW, out)),
-            same("b", "account.status", params(&[("omitZeroBalances", "true"), ("recvWindow", "5000")]))
+            same("b", "account.status", params(&[("omitZeroBalances", "true"), ("recvWindow", "2000")]))
         );
         assert_eq!(
             written(|r, out| r.subscribe(NOW, out)),

@@ -115,7 +115,7 @@ pub(crate) fn pair(
     d: &mut Draft<'_>,
     first: &NewOrder,
     second: &NewOrder,
-    key: &[u8],
+    key: Option<&[u8]>,
     self_trade: Option<SelfTrade>,
     i: &Instrument,
     now: Ts,
@@ -132,11 +132,14 @@ pub(crate) fn pair(
         d.names(r#"","aboveStopPrice":""#, "&aboveStopPrice=");
         d.decimal(above.stop_px.0, i.px_decimals);
         d.names(r#"","aboveTimeInForce":"GTC"#, "&aboveTimeInForce=GTC");
-        d.names(r#"","aboveType":"STOP_LOSS_LIMIT","apiKey":""#, "&aboveType=STOP_LOSS_LIMIT&apiKey=");
+        d.names(r#"","aboveType":"STOP_LOSS_LIMIT"#, "&aboveType=STOP_LOSS_LIMIT");
     } else {
-        d.names(r#"","aboveType":"LIMIT_MAKER","apiKey":""#, "&aboveType=LIMIT_MAKER&apiKey=");
+        d.names(r#"","aboveType":"LIMIT_MAKER"#, "&aboveType=LIMIT_MAKER");
     }
-    d.value(key);
+    if let Some(key) = key {
+        d.names(r#"","apiKey":""#, "&apiKey=");
+        d.value(key);
+    }
     d.names(r#"","belowClientOrderId":""#, "&belowClientOrderId=");
     d.value(&below.id.text());
     d.names(r#"","belowPrice":""#, "&belowPrice=");

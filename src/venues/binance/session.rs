@@ -6,9 +6,10 @@ use venue::{
 };
 use wire::{Instrument, InstrumentId, Px, Qty, QueryStatus, Side, Ts};
 
-use crate::codes::{code, is_fate_open};
+use crate::codes::{code, is_fate_open, reject_reason};
 use crate::executions::{self, Decoded, Holdings};
 use crate::json::{self, JsonReader, Value};
+use crate::limits;
 use crate::names::Names;
 use crate::orders::{Requests, TRADES_MAX, route};
 use crate::place::SelfTrade;
@@ -75,11 +76,22 @@ fn instrument(holdings: &Holdings, id: InstrumentId) -> Result<&Instrument, Enco
 
 impl OrderSession for BinanceOrders {
     fn target(&self) -> String {
-        "/ws-api/v3?returnRateLimits=false".to_owned()
+        "/ws-api/v3".to_owned()
+    }
+
+    fn weight(&self) -> u32 {
+        self.requests.weight()
+    }
+
+    fn encode_time(&mut self, out: &mut Vec<u8>) {
+        self.requests.time(out);
     }
 
     fn encode_subscribe(&mut self, now: Ts, out: &mut Vec<u8>) {
-        self.requests.subscribe(now, out);
+        match self.requests.wants_logon() {
+            true => self.requests.logon(now, out),
+            false => self.requests.subscribe(now, out),
+        }
     }
 
     #[inline]
@@ -178,11 +190,23 @@ impl OrderSession for BinanceOrders {
         payload: &mut [u8],
         mut sink: S,
     ) -> Result<(), OrderError> {
-        let BinanceOrders { holdings, json, assets, open, trades, listening, .. } = self;
+        let BinanceOrders { holdings, requests, json, assets, open, trades, listening } = self;
         let mut lists = Lists { assets, open, trades };
-        match json.read(payload, |message| decode(message, holdings, &mut lists))? {
+        let (decoded, limits) = json
+            .read(payload, |message| Ok((decode(message, holdings, &mut lists)?, limits::read(message))))?;
+        if let Some(limits) = limits {
+            sink(limits);
+        }
+        match decoded {
             Decoded::Plain(event) => {
                 *listening |= event == OrderEvent::Subscribed;
+                if event == OrderEvent::LoggedOn {
+                    requests.set_logged_on(true);
+                }
+                sink(event);
+            }
+            Decoded::Refused { failed, event } => {
+                sink(failed);
                 sink(event);
             }
             Decoded::Pair(orders) => {
@@ -206,6 +230,7 @@ impl OrderSession for BinanceOrders {
 
     fn reset(&mut self) {
         self.listening = false;
+        self.requests.set_logged_on(false);
     }
 }
 
@@ -227,8 +252,10 @@ fn decode(message: Value<'_, '_>, holdings: &Holdings, lists: &mut Lists<'_>) ->
                 accepted(id, result, holdings, lists)
             } else {
                 let error = error.ok_or(OrderError::Field { field: "error" })?;
-                let [code, data] = json::pick(error, ["code", "data"])?;
-                refused(id, status, json::code_of(code)?, data).map(Decoded::Plain)
+                let [code, words, data] = json::pick(error, ["code", "msg", "data"])?;
+                let code = json::code_of(code)?;
+                let failed = failed(status, code, words, data)?;
+                refused(id, status, code, data).map(|event| Decoded::Refused { failed, event })
             }
         }
         (None, None) => executions::decode(message, holdings, lists.assets),
@@ -250,9 +277,14 @@ fn routed(id: &str) -> Result<(u8, Option<ClientOrderId>), OrderError> {
             let id = ClientOrderId::parse(id).map_err(|_| OrderError::Field { field: "id" })?;
             Ok((*route, Some(id)))
         }
-        [route @ (route::CANCEL_ALL | route::OPEN_ORDERS | route::ACCOUNT | route::SUBSCRIBE)] => {
-            Ok((*route, None))
-        }
+        [
+            route @ (route::CANCEL_ALL
+            | route::OPEN_ORDERS
+            | route::ACCOUNT
+            | route::SUBSCRIBE
+            | route::TIME
+            | route::LOGON),
+        ] => Ok((*route, None)),
         _ => Err(OrderError::Field { field: "id" }),
     }
 }
@@ -288,6 +320,13 @@ fn accepted(
         }
         (route::CANCEL_ALL, _) => Decoded::Plain(OrderEvent::CancelAllDone { code: 0 }),
         (route::SUBSCRIBE, _) => Decoded::Plain(OrderEvent::Subscribed),
+        (route::LOGON, _) => Decoded::Plain(OrderEvent::LoggedOn),
+        (route::TIME, _) => {
+            let [time] = json::pick(result?, ["serverTime"])?;
+            let ms = json::u64_of("serverTime", time)?;
+            let venue = Ts(ms.checked_mul(1_000_000).ok_or(OrderError::Field { field: "serverTime" })?);
+            Decoded::Plain(OrderEvent::Time { venue })
+        }
         (route::OPEN_ORDERS, _) => {
             open_orders(result?, holdings, lists.open)?;
             Decoded::OpenOrders
@@ -363,6 +402,27 @@ fn half_replaced(
         half => half,
     };
     Ok(OrderEvent::Replaced { id, cancel, new })
+}
+
+/// What an error means. Of a replacement it is the half that failed that says why.
+fn failed(
+    status: u64,
+    code: i32,
+    words: Option<Value<'_, '_>>,
+    data: Option<Value<'_, '_>>,
+) -> Result<OrderEvent<'static>, OrderError> {
+    let (mut code, mut words, mut retry_at) = (code, words.and_then(Value::text).unwrap_or(""), None);
+    if let Some(data) = data.filter(|d| !d.is_null()) {
+        let [until, new, cancel] = json::pick(data, ["retryAfter", "newOrderResponse", "cancelResponse"])?;
+        retry_at = until.and_then(Value::u64).and_then(|ms| ms.checked_mul(1_000_000)).map(Ts);
+        for half in [new, cancel].into_iter().flatten().filter(|half| !half.is_null()) {
+            if let [Some(of), said] = json::pick(half, ["code", "msg"])? {
+                (code, words) = (json::code_of(Some(of))?, said.and_then(Value::text).unwrap_or(""));
+                break;
+            }
+        }
+    }
+    Ok(OrderEvent::Failed { code, reason: reject_reason(status, code, words), retry_at })
 }
 
 fn refused(
@@ -458,7 +518,7 @@ fn open_orders(
 pub(crate) mod tests {
     use super::*;
     use crate::feed::tests::btcusdt;
-    use wire::{AssetId, OrderType, Slot};
+    use wire::{AssetId, OrderType, RejectReason, Slot};
 
     pub(crate) const ID: &str = "C0000000abc-00000000000004d-0005";
 
@@ -522,6 +582,70 @@ pub(crate) mod tests {
             read(&format!(r#"{{"id":"p{ID}","status":200}}"#)),
             Err(OrderError::Field { field: "result" })
         );
+    }
+
+    #[test]
+    fn an_error_says_what_it_means_before_what_it_is_about() {
+        let said = |message: String| {
+            let mut said = Vec::new();
+            let mut bytes = message.into_bytes();
+            session().on_message(&mut bytes, |event| said.push(format!("{event:?}"))).expect("valid");
+            said
+        };
+        let failed = |code, reason, retry_at: Option<u64>| {
+            format!("{:?}", OrderEvent::Failed { code, reason, retry_at: retry_at.map(Ts) })
+        };
+        let balance = format!(
+            r#"{{"id":"p{ID}","status":400,"error":{{"code":-2010,"msg":"Account has insufficient balance for requested action."}}}}"#
+        );
+        let rejected = format!("{:?}", OrderEvent::Rejected { id: id(), code: -2010 });
+        assert_eq!(said(balance), [failed(-2010, RejectReason::Balance, None), rejected]);
+        // web-socket-api.md, "Rate limits": a ban with its end.
+        let banned = r#"{"id":"o","status":418,"error":{"code":-1003,"msg":"Way too much request weight used; IP banned until 1659146400000. Please use WebSocket Streams for live updates to avoid bans.","data":{"serverTime":1659142907531,"retryAfter":1659146400000}}}"#;
+        assert_eq!(
+            said(banned.to_owned())[0],
+            failed(-1003, RejectReason::Banned, Some(1_659_146_400_000_000_000))
+        );
+        let half = format!(
+            r#"{{"id":"r{ID}","status":409,"error":{{"code":-2021,"msg":"Order cancel-replace partially failed.","data":{{"cancelResult":"SUCCESS","newOrderResult":"FAILURE","cancelResponse":{{"orderId":1}},"newOrderResponse":{{"code":-2010,"msg":"Order would immediately match and take."}}}}}}}}"#
+        );
+        assert_eq!(said(half)[0], failed(-2010, RejectReason::WouldMatch, None));
+    }
+
+    #[test]
+    fn logon_comes_before_the_stream_and_time_is_heard() {
+        let pem = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIIJEYWtGBrhACmb9Dvy+qa8WEf0lQOl1s4CLIAB9m89u\n-----END PRIVATE KEY-----\n";
+        let credentials = Credentials::new("testkey1".into(), pem.into()).expect("published key");
+        let assets = vec!["BTC".into(), "USDT".into()];
+        let mut session = BinanceOrders::new(vec![btcusdt()], assets, credentials.clone());
+        let mut out = Vec::new();
+        let mut method = |session: &mut BinanceOrders| {
+            session.encode_subscribe(Ts(1_649_729_878_532_000_000), &mut out);
+            let request: serde_json::Value = serde_json::from_slice(&out).expect("JSON");
+            (request["method"].as_str().expect("text").to_owned(), request["params"].clone())
+        };
+        for _ in 0..2 {
+            let (name, params) = method(&mut session);
+            assert_eq!(name, "session.logon");
+            let payload = "apiKey=testkey1&recvWindow=2000&timestamp=1649729878532";
+            let signature = String::from_utf8(credentials.sign(payload.as_bytes())).expect("base64");
+            assert_eq!(params["signature"].as_str(), Some(&signature[..]));
+            let logged_on = reply(
+                "g",
+                r#"{"apiKey":"testkey1","authorizedSince":1,"connectedSince":1,"returnRateLimits":false,"serverTime":1}"#,
+            );
+            assert_eq!(hear(&mut session, &logged_on), says(OrderEvent::LoggedOn));
+            assert_eq!(method(&mut session).0, "userDataStream.subscribe");
+            assert_eq!(
+                hear(&mut session, &reply("s", r#"{"subscriptionId":0}"#)),
+                says(OrderEvent::Subscribed)
+            );
+            session.reset(); // a new connection has to log on again
+        }
+        session.encode_time(&mut out);
+        assert_eq!(out, br#"{"id":"n","method":"time"}"#);
+        let venue = Ts(1_656_400_526_260_000_000);
+        assert_eq!(read(&reply("n", r#"{"serverTime":1656400526260}"#)), says(OrderEvent::Time { venue }));
     }
 
     #[test]

@@ -1,0 +1,265 @@
+//! What the venue still takes from this address: request weight and pauses, shared by everyone who sends.
+//!
+//! Weight is counted here as requests leave and corrected by what the venue says it has counted: the higher of both
+//! holds, so the book is never looser than either. The words are atomic, for the gateway and the housekeeping thread
+//! write them; neither waits for the other.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use wire::Ts;
+
+/// The venue's window of request weight, ns: a minute of its clock.
+const WINDOW_NS: u64 = 60_000_000_000;
+/// Part of the weight that only cancels and questions about open orders may touch: a tenth.
+const RESERVE_PARTS: u32 = 10;
+/// First pause after a refusal that names no end, ns; doubles with every further one.
+const PAUSE_NS: u64 = 1_000_000_000;
+/// Longest such pause, ns.
+const PAUSE_MAX_NS: u64 = 64_000_000_000;
+/// Pause after a ban that names no end: the venue's shortest, ns.
+const BAN_NS: u64 = 120_000_000_000;
+
+/// Who wants to spend weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// A new order, or a request that can wait.
+    Order,
+    /// A cancel, or what a stop needs to know.
+    Cancel,
+}
+
+#[derive(Debug, Default)]
+struct Words {
+    /// Window number << 32 | weight used in it.
+    used: AtomicU64,
+    /// Nothing leaves before, ns.
+    all_until: AtomicU64,
+    /// No new order leaves before, ns.
+    orders_until: AtomicU64,
+    /// The pause is a ban.
+    banned_until: AtomicU64,
+    /// Refusals in a row that named no end.
+    refusals: AtomicU64,
+}
+
+/// The book; clones share it.
+#[derive(Clone, Debug)]
+pub struct RateBook {
+    words: Arc<Words>,
+    limit: u32,
+}
+
+impl RateBook {
+    /// A book for `limit` weight a minute.
+    pub fn new(limit: u32) -> RateBook {
+        RateBook { words: Arc::default(), limit }
+    }
+
+    /// Weight that the venue takes in a minute.
+    pub fn limit(&self) -> u32 {
+        self.limit
+    }
+
+    /// Weight used in the window of `now`, as far as it is known.
+    pub fn used(&self, now: Ts) -> u32 {
+        let word = self.words.used.load(Ordering::Relaxed);
+        if word >> 32 == window(now) { word as u32 } else { 0 }
+    }
+
+    /// Takes `weight` for a request that is about to leave; `false` and nothing taken when it must not.
+    #[inline]
+    pub fn take(&self, weight: u32, need: Need, now: Ts) -> bool {
+        let w = &self.words;
+        if now.0 < w.all_until.load(Ordering::Relaxed)
+            || (need == Need::Order && now.0 < w.orders_until.load(Ordering::Relaxed))
+        {
+            return false;
+        }
+        let reserve = if need == Need::Order { self.limit / RESERVE_PARTS } else { 0 };
+        self.raise(now, |used| used.checked_add(weight).filter(|sum| *sum <= self.limit - reserve))
+    }
+
+    /// The venue says that so much of its window is used.
+    pub fn heard(&self, used: u32, now: Ts) {
+        self.raise(now, |known| Some(known.max(used)));
+        self.words.refusals.store(0, Ordering::Relaxed);
+    }
+
+    /// Sets the weight of the window of `now` to what `f` makes of it, unless that is nothing.
+    #[inline]
+    fn raise(&self, now: Ts, f: impl Fn(u32) -> Option<u32>) -> bool {
+        let at = window(now);
+        let next = |word: u64| {
+            let used = if word >> 32 == at { word as u32 } else { 0 };
+            f(used).map(|sum| at << 32 | sum as u64)
+        };
+        self.words.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).is_ok()
+    }
+
+    /// The venue refused for a rate limit: nothing leaves before `until`, or before a pause that grows with every
+    /// refusal in a row and is stretched by up to a quarter, so that many senders do not come back as one.
+    pub fn refused(&self, until: Option<Ts>, now: Ts) {
+        let n = self.words.refusals.fetch_add(1, Ordering::Relaxed).min(16);
+        let pause = (PAUSE_NS << n).min(PAUSE_MAX_NS);
+        let until = until.unwrap_or(now.plus_ns(pause + jitter(now, pause / 4)));
+        self.words.all_until.fetch_max(until.0, Ordering::Relaxed);
+    }
+
+    /// The venue has as many new orders of ours as it takes for now: cancels leave, new orders do not.
+    pub fn orders_refused(&self, until: Ts) {
+        self.words.orders_until.fetch_max(until.0, Ordering::Relaxed);
+    }
+
+    /// The venue banned the address: nothing leaves before the end of the ban.
+    pub fn banned(&self, until: Option<Ts>, now: Ts) {
+        let until = until.unwrap_or(now.plus_ns(BAN_NS + jitter(now, BAN_NS / 4)));
+        self.words.all_until.fetch_max(until.0, Ordering::Relaxed);
+        self.words.banned_until.fetch_max(until.0, Ordering::Relaxed);
+    }
+
+    /// Weight with its window, end of the pause, end of the ban: all that another book has to follow.
+    pub fn words(&self) -> [u64; 3] {
+        let w = &self.words;
+        [&w.used, &w.all_until, &w.banned_until].map(|word| word.load(Ordering::Relaxed))
+    }
+
+    /// Takes over what another book has heard of the venue, as its words say: never looser than before.
+    pub fn follow(&self, words: [u64; 3], now: Ts) {
+        if words[0] >> 32 == window(now) {
+            self.raise(now, |known| Some(known.max(words[0] as u32)));
+        }
+        self.words.all_until.fetch_max(words[1], Ordering::Relaxed);
+        self.words.banned_until.fetch_max(words[2], Ordering::Relaxed);
+    }
+
+    /// Whether the address is banned.
+    pub fn is_banned(&self, now: Ts) -> bool {
+        now.0 < self.words.banned_until.load(Ordering::Relaxed)
+    }
+
+    /// Whether nothing at all may leave.
+    pub fn is_paused(&self, now: Ts) -> bool {
+        now.0 < self.words.all_until.load(Ordering::Relaxed)
+    }
+}
+
+/// The books of the two who send from this address. Each writes its own alone: what the gateway reads of the other's is
+/// an input like any other, so a replay can give it again.
+#[derive(Clone, Debug)]
+pub struct SharedRates {
+    /// The gateway's.
+    pub orders: RateBook,
+    /// Of those who send REST requests.
+    pub rest: RateBook,
+}
+
+impl SharedRates {
+    /// Books for `limit` weight a minute.
+    pub fn new(limit: u32) -> SharedRates {
+        SharedRates { orders: RateBook::new(limit), rest: RateBook::new(limit) }
+    }
+
+    /// Takes `weight` for a REST request that is about to leave; `false` and nothing taken when it must not.
+    pub fn take_rest(&self, weight: u32, now: Ts) -> bool {
+        self.rest.follow(self.orders.words(), now);
+        self.rest.take(weight, Need::Order, now)
+    }
+
+    /// Whether the address is banned.
+    pub fn is_banned(&self, now: Ts) -> bool {
+        self.rest.is_banned(now) || self.orders.is_banned(now)
+    }
+}
+
+#[inline]
+fn window(now: Ts) -> u64 {
+    now.0 / WINDOW_NS & 0xffff_ffff
+}
+
+/// Between zero and `most`, from the low digits of the time: the same time gives the same pause.
+fn jitter(now: Ts, most: u64) -> u64 {
+    (now.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16) % most.max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: u64 = 1_000_000_000;
+    const NOW: Ts = Ts(1_700_000_040 * S);
+
+    #[test]
+    fn never_looser_than_either_count_and_cancels_have_a_reserve() {
+        let book = RateBook::new(100);
+        assert_eq!((0..200).filter(|_| book.take(1, Need::Order, NOW)).count(), 90);
+        assert!(!book.take(1, Need::Order, NOW) && book.take(4, Need::Cancel, NOW));
+        assert_eq!(book.used(NOW), 94);
+        book.heard(50, NOW);
+        assert_eq!(book.used(NOW), 94, "the venue has not counted what is on the way");
+        book.heard(99, NOW);
+        assert!(!book.take(2, Need::Cancel, NOW) && book.take(1, Need::Cancel, NOW));
+        // Another minute, and another sender.
+        let later = NOW.plus_ns(60 * S);
+        let other = book.clone();
+        assert!(other.take(30, Need::Order, later) && !book.take(61, Need::Order, later));
+        other.heard(95, later);
+        assert!(!book.take(1, Need::Order, later) && book.take(5, Need::Cancel, later));
+    }
+
+    #[test]
+    fn pauses_end_when_the_venue_says_or_grow_when_it_does_not() {
+        let book = RateBook::new(6_000);
+        book.refused(Some(NOW.plus_ns(7 * S)), NOW);
+        assert!(!book.take(1, Need::Cancel, NOW.plus_ns(7 * S - 1)));
+        assert!(book.take(1, Need::Order, NOW.plus_ns(7 * S)));
+        let mut at = NOW.plus_ns(100 * S);
+        let mut last = 0;
+        for n in 1..5 {
+            book.refused(None, at);
+            let mut until = at;
+            while book.is_paused(until) {
+                until = until.plus_ns(S / 100);
+            }
+            let paused = until.since_ns(at);
+            let (least, most) = (S << n, (S << n) + (S << n) / 4 + S / 50);
+            assert!((least..=most).contains(&paused) && paused > last, "{n}: {paused}");
+            (last, at) = (paused, until);
+        }
+        book.heard(0, at);
+        book.refused(None, at);
+        assert!(!book.is_paused(at.plus_ns(S + S / 4)), "after an answer the first pause again");
+    }
+
+    #[test]
+    fn both_books_know_what_the_other_has_used() {
+        let rates = SharedRates::new(100);
+        assert!(rates.orders.take(60, Need::Order, NOW));
+        assert!(!rates.take_rest(50, NOW) && rates.take_rest(25, NOW));
+        rates.orders.follow(rates.rest.words(), NOW);
+        assert_eq!(rates.orders.used(NOW), 85);
+        assert!(!rates.orders.take(6, Need::Order, NOW));
+        rates.rest.banned(Some(NOW.plus_ns(S)), NOW);
+        rates.orders.follow(rates.rest.words(), NOW);
+        assert!(
+            rates.orders.is_banned(NOW) && !rates.orders.take(1, Need::Cancel, NOW) && rates.is_banned(NOW)
+        );
+        // What was used in another minute counts for nothing.
+        let later = NOW.plus_ns(60 * S);
+        rates.orders.follow([(NOW.0 / WINDOW_NS) << 32 | 99, 0, 0], later);
+        assert_eq!(rates.orders.used(later), 0);
+    }
+
+    #[test]
+    fn orders_wait_alone_and_bans_have_their_name() {
+        let book = RateBook::new(6_000);
+        book.orders_refused(NOW.plus_ns(S));
+        assert!(!book.take(1, Need::Order, NOW) && book.take(1, Need::Cancel, NOW));
+        assert!(!book.is_banned(NOW) && !book.is_paused(NOW));
+        book.banned(Some(NOW.plus_ns(5 * S)), NOW);
+        assert!(book.is_banned(NOW.plus_ns(5 * S - 1)) && !book.take(1, Need::Cancel, NOW));
+        assert!(!book.is_banned(NOW.plus_ns(5 * S)) && book.take(1, Need::Cancel, NOW.plus_ns(5 * S)));
+        book.banned(None, NOW);
+        assert!(book.is_banned(NOW.plus_ns(BAN_NS - 1)));
+    }
+}
