@@ -26,10 +26,8 @@ impl Run {
         static RUNS: AtomicU64 = AtomicU64::new(0);
         let run = RUNS.fetch_add(1, Ordering::Relaxed);
         let state_dir = std::env::temp_dir().join(format!("corelane-sessions-{}-{run}", std::process::id()));
-        let config = Config::parse(
-            &DEMO_TOML.replace("backoff_max_ms = 1000\n", &format!("backoff_max_ms = 1000\n{net}")),
-        )
-        .expect("a configuration");
+        let config = Config::parse(&DEMO_TOML.replacen("[net]\n", &format!("[net]\n{net}"), 1))
+            .expect("a configuration");
         let args = DemoArgs { seconds: Some(seconds), seed, ..DemoArgs::default() };
         let wires = [WireSettings::default(); 3];
         let mut setup =

@@ -170,7 +170,7 @@ fn orders_and_their_answers_allocate_nothing() {
         scratch.extend_from_slice(&messages[5]);
         session.on_message(&mut scratch, |_| events += 1).expect("valid");
     });
-    assert_eq!((counted, events), (0, 6_001));
+    assert_eq!((counted, events), (0, 7_201));
 
     let counted = allocations_of(|| {
         for n in 0..10_000u64 {
