@@ -153,7 +153,7 @@ impl Report {
             .zip(&self.latency)
             .map(|((name, _), h)| {
                 let figures = json!({"count": h.count, "p50": h.p50_ns, "p99": h.p99_ns, "p999": h.p999_ns,
-                    "max": h.max_ns});
+                    "max": h.max_ns, "mean": h.mean_ns.round() as u64});
                 (name.to_string(), figures)
             })
             .collect();
@@ -221,15 +221,19 @@ impl Report {
             self.interrupted.map_or(String::new(), |signal| format!(" · ended by {signal}"))
         ));
         line(String::new());
-        line(format!("{:<38}{:>10}{:>10}{:>10}{:>12}", "stage (us)", "p50", "p99", "p99.9", "max"));
+        line(format!(
+            "{:<38}{:>10}{:>10}{:>10}{:>12}{:>10}",
+            "stage (us)", "p50", "p99", "p99.9", "max", "mean"
+        ));
         for ((_, title), h) in STAGES.iter().zip(&self.latency) {
             let us = |ns: u64| format!("{:.2}", ns as f64 / 1_000.0);
             line(format!(
-                "{title:<38}{:>10}{:>10}{:>10}{:>12}",
+                "{title:<38}{:>10}{:>10}{:>10}{:>12}{:>10}",
                 us(h.p50_ns),
                 us(h.p99_ns),
                 us(h.p999_ns),
-                us(h.max_ns)
+                us(h.max_ns),
+                us(h.mean_ns.round() as u64)
             ));
         }
         if let Some(h) = self.latency.last() {
@@ -358,6 +362,7 @@ mod tests {
             "/latency_ns/risk/p999",
             "/latency_ns/encode/max",
             "/latency_ns/tick_to_trade/p50",
+            "/latency_ns/tick_to_trade/mean",
             "/kill/source",
             "/kill/orders_after_word",
             "/kill/orders_after_ack",

@@ -67,6 +67,11 @@ fn assert_report(r: &Value) {
             "{stage}: {r:#}"
         );
     }
+    // The stages are the whole: nothing on the way is counted twice or not at all.
+    let mean = |stage: &str| figure(r, &format!("/latency_ns/{stage}/mean"));
+    let (whole, parts) = STAGES.split_last().expect("stages");
+    let sum: u64 = parts.iter().map(|stage| mean(stage)).sum();
+    assert!(sum.abs_diff(mean(whole)) * 20 <= mean(whole), "stages add up to {sum} ns, not: {r:#}");
     let hash = r["orders_hash"].as_str().expect("text");
     assert!(hash.len() == 32 && hash.bytes().all(|b| b.is_ascii_hexdigit()), "{hash}");
     assert!(hash.bytes().any(|b| b != b'0'), "{hash}");
