@@ -201,9 +201,10 @@ impl Oracle {
         }
         let mut broken = false;
         let before = self.tickers.last().copied();
-        let (reached, waiting) = std::mem::take(&mut self.waiting).into_iter().partition(|w: &Top| w.0 <= id);
+        let (reached, waiting): (Vec<Top>, Vec<Top>) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|w| w.0 <= id);
         self.waiting = waiting;
-        for book in Vec::<Top>::from(reached) {
+        for book in reached {
             let of_its_id = if book.0 == id { Some(ticker) } else { before };
             broken |= of_its_id.is_some_and(|t| self.differs(t, book));
         }

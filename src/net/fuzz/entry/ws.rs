@@ -44,7 +44,7 @@ pub(crate) fn run(data: &[u8]) {
                 Role::Server => Encoder::client(MaskKeys::new(u64::from(*seed))),
             };
             encoder.frame(true, if *text { Opcode::Text } else { Opcode::Binary }, bytes, &mut out);
-            assert_eq!(decode(role, utf8, &out, 0), [said.clone()], "not read back as written");
+            assert_eq!(decode(role, utf8, &out, 0), std::slice::from_ref(said), "not read back as written");
         }
     }
 }
