@@ -174,7 +174,7 @@ impl SharedRates {
 
 #[inline]
 fn window(now: Ts) -> u64 {
-    now.0 / WINDOW_NS & 0xffff_ffff
+    (now.0 / WINDOW_NS) & 0xffff_ffff
 }
 
 /// Between zero and `most`, from the low digits of the time: the same time gives the same pause.

@@ -386,7 +386,7 @@ impl Live {
             };
             let mut streams = [0u8; 4];
             let mut threads = Vec::new();
-            for (stream, thread) in streams.iter_mut().zip(AGENTS[..4].iter().map(|name| thread_of(&name))) {
+            for (stream, thread) in streams.iter_mut().zip(AGENTS[..4].iter().map(thread_of)) {
                 let seen = threads.iter().position(|t| *t == thread);
                 *stream = seen.unwrap_or(threads.len()) as u8;
                 if seen.is_none() {

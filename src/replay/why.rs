@@ -152,6 +152,6 @@ fn new_order_id(bytes: &[u8]) -> Option<String> {
     params.get("side")?;
     let ids = params.iter().filter(|(key, _)| key.to_ascii_lowercase().ends_with("clientorderid"));
     // A replacement names the order that goes as well; the new one's key begins with `new` or names its leg.
-    let new = ids.filter(|(key, _)| !key.contains("Orig")).filter_map(|(_, id)| id.as_str());
-    new.filter(|id| ClientOrderId::parse(id.as_bytes()).is_ok()).last().map(str::to_owned)
+    let mut new = ids.filter(|(key, _)| !key.contains("Orig")).filter_map(|(_, id)| id.as_str());
+    new.rfind(|id| ClientOrderId::parse(id.as_bytes()).is_ok()).map(str::to_owned)
 }

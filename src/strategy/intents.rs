@@ -158,7 +158,7 @@ impl Intents {
             return Err(IntentError::NotPositive { px: stop_px.min(limit_px), qty: order.qty });
         }
         let second = OrderId(first.0 + 1);
-        if second.0 as u64 & ((1 << COUNTER_BITS) - 1) == 0 {
+        if second.0 & ((1 << COUNTER_BITS) - 1) == 0 {
             self.refused += 1;
             return Err(IntentError::IdsUsedUp { source_id: self.source });
         }

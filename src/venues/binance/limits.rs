@@ -68,7 +68,7 @@ mod tests {
         let day = list.replace("4043", "159990");
         assert_eq!(heard(&day)[0], limits(Some(321), Some((159_990, 160_000, 86_400))));
         for nothing in ["[]", "[{}]", "7", r#"[{"rateLimitType":"ORDERS","count":-1}]"#] {
-            assert_eq!(heard(nothing), [done.clone()], "{nothing}");
+            assert_eq!(heard(nothing), std::slice::from_ref(&done), "{nothing}");
         }
     }
 }
