@@ -48,7 +48,7 @@ const FEED: [&str; 17] = [
     "feed.link_downs",
 ];
 const STRATEGY: [&str; 2] = ["strategy.intents", "strategy.refused_ring_full"];
-const GATEWAY: [&str; 13] = [
+const GATEWAY: [&str; 14] = [
     "gateway.orders_sent",
     "gateway.cancels_sent",
     "gateway.cancels_not_sent",
@@ -56,6 +56,7 @@ const GATEWAY: [&str; 13] = [
     "gateway.refused_messages",
     "gateway.foreign_reports",
     "gateway.trades_listed",
+    "gateway.fills_past_end",
     "gateway.rolled_over",
     "gateway.requests_refused",
     "gateway.foreign_open_orders",
@@ -458,6 +459,7 @@ impl GatewayMeters {
             c.refused,
             c.foreign,
             c.trades_listed,
+            c.fills_past_end,
             c.rolled_over,
             c.requests_refused,
             c.foreign_open,

@@ -27,8 +27,10 @@ pub use halt::{Halt, reason};
 const ANSWER_NS: u64 = 1_000_000_000;
 /// A refused cancel usually crossed with a fill that is on its way; asked about after this long.
 const CROSSED_NS: u64 = 100_000_000;
-/// Time between two questions about the same order.
+/// Time from the first question about an order to the second; doubles with every one that settles nothing.
 const ASK_AGAIN_NS: u64 = 500_000_000;
+/// Doublings at most: at that pace a table full of unknown orders leaves the venue's request weight to others.
+const PATIENCE_MAX: u8 = 3;
 /// Orders given up on our own conclusion stay this long, so that a late report can reopen them: twice the window
 /// in which the venue takes a request after its stamp.
 const KEEP_NS: u64 = 10_000_000_000;
@@ -83,6 +85,8 @@ pub struct Oms {
     ledger: Ledger,
     /// When to ask about the order in a slot; zero = never.
     check_at: Box<[Ts]>,
+    /// Questions in a row about the order in a slot that settled nothing, at most [`PATIENCE_MAX`].
+    patience: Box<[u8]>,
     /// At that time, offer the cancel again instead of asking.
     cancel_again: Box<[bool]>,
     /// Orders kept for late reports, and until when.
@@ -158,6 +162,7 @@ impl Oms {
             books: gates.into_iter().map(book).collect(),
             ledger,
             check_at: vec![Ts(0); slots].into_boxed_slice(),
+            patience: vec![0; slots].into_boxed_slice(),
             cancel_again: vec![false; slots].into_boxed_slice(),
             kept: Vec::with_capacity(slots),
             half_fill: None,
@@ -308,7 +313,8 @@ impl Oms {
             }
             Some(Kind::QueryResult) => self.on_query(slot, msg, now, port),
             Some(Kind::TradesListed) if msg.body[0] == 1 => {
-                self.ask_trades(slot, msg.body[1], msg.body[3], now, port);
+                self.patience[slot.0 as usize] = 0; // it goes on
+                self.ask_trades(slot, msg.body[1], now, port);
             }
             Some(Kind::Balance) => self.on_balance(msg),
             Some(Kind::Session) if msg.body[3] != 0 => {
@@ -412,6 +418,8 @@ impl Oms {
                 self.counts.unknown += matches!(applied, Applied::State(_)) as u64;
                 self.unknown_open = true;
             }
+        } else {
+            self.patience[slot.0 as usize] = 0;
         }
         if order.is_done() {
             match order.state {
@@ -461,27 +469,29 @@ impl Oms {
     fn ask(&mut self, slot: Slot, now: Ts, port: &mut impl OmsPort) {
         let Some(order) = self.table.get(slot) else { return };
         if order.missing().0 > 0 && order.venue_order_id != 0 {
-            return self.ask_trades(slot, 0, 0, now, port);
+            return self.ask_trades(slot, 0, now, port);
         }
         let mut out =
             Msg::new(Kind::SendQuery, order.instrument, now).flags(flag::END).body([0, 0, slot.0 as i64, 0]);
         out.source = self.source;
-        if port.send(out) {
-            self.counts.queries += 1;
-        }
-        self.check_at[slot.0 as usize] = now.plus_ns(ASK_AGAIN_NS);
+        self.question(slot, out, now, port);
     }
 
-    /// Asks for the executions of an order from a trade on; `before` = quantity executed before that trade.
-    fn ask_trades(&mut self, slot: Slot, from: i64, before: i64, now: Ts, port: &mut impl OmsPort) {
+    /// Asks for the executions of an order from a trade on.
+    fn ask_trades(&mut self, slot: Slot, from: i64, now: Ts, port: &mut impl OmsPort) {
         let Some(order) = self.table.get(slot) else { return };
-        let body = [from, order.venue_order_id as i64, slot.0 as i64, before];
+        let body = [from, order.venue_order_id as i64, slot.0 as i64, 0];
         let mut out = Msg::new(Kind::SendTrades, order.instrument, now).flags(flag::END).body(body);
         out.source = self.source;
-        if port.send(out) {
-            self.counts.queries += 1;
-        }
-        self.check_at[slot.0 as usize] = now.plus_ns(ASK_AGAIN_NS);
+        self.question(slot, out, now, port);
+    }
+
+    /// Sends a question about an order, and notes when it will be time for the next.
+    fn question(&mut self, slot: Slot, out: Msg, now: Ts, port: &mut impl OmsPort) {
+        self.counts.queries += port.send(out) as u64;
+        let patience = &mut self.patience[slot.0 as usize];
+        self.check_at[slot.0 as usize] = now.plus_ns(ASK_AGAIN_NS << *patience);
+        *patience = (*patience + 1).min(PATIENCE_MAX);
     }
 
     // ---- time --------------------------------------------------------------------------------------------

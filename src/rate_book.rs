@@ -11,8 +11,10 @@ use wire::Ts;
 
 /// The venue's window of request weight, ns: a minute of its clock.
 const WINDOW_NS: u64 = 60_000_000_000;
-/// Part of the weight that only cancels and questions about open orders may touch: a tenth.
+/// Part of the weight that new orders and questions leave to cancels and stops: a tenth.
 const RESERVE_PARTS: u32 = 10;
+/// Part of the weight that all but cancels leave to them: a fiftieth.
+const CANCEL_PARTS: u32 = 50;
 /// First pause after a refusal that names no end, ns; doubles with every further one.
 const PAUSE_NS: u64 = 1_000_000_000;
 /// Longest such pause, ns.
@@ -23,9 +25,13 @@ const BAN_NS: u64 = 120_000_000_000;
 /// Who wants to spend weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// A new order, or a request that can wait.
+    /// A new order.
     Order,
-    /// A cancel, or what a stop needs to know.
+    /// A request that can wait: a snapshot, what became of an order.
+    Question,
+    /// What a stop needs to know.
+    Stop,
+    /// A cancel, or what the connection for it needs.
     Cancel,
 }
 
@@ -76,7 +82,11 @@ impl RateBook {
         {
             return false;
         }
-        let reserve = if need == Need::Order { self.limit / RESERVE_PARTS } else { 0 };
+        let reserve = match need {
+            Need::Order | Need::Question => self.limit / RESERVE_PARTS,
+            Need::Stop => self.limit / CANCEL_PARTS,
+            Need::Cancel => 0,
+        };
         self.raise(now, |used| used.checked_add(weight).filter(|sum| *sum <= self.limit - reserve))
     }
 
@@ -163,7 +173,7 @@ impl SharedRates {
     /// Takes `weight` for a REST request that is about to leave; `false` and nothing taken when it must not.
     pub fn take_rest(&self, weight: u32, now: Ts) -> bool {
         self.rest.follow(self.orders.words(), now);
-        self.rest.take(weight, Need::Order, now)
+        self.rest.take(weight, Need::Question, now)
     }
 
     /// Whether the address is banned.
@@ -205,6 +215,15 @@ mod tests {
         assert!(other.take(30, Need::Order, later) && !book.take(61, Need::Order, later));
         other.heard(95, later);
         assert!(!book.take(1, Need::Order, later) && book.take(5, Need::Cancel, later));
+    }
+
+    #[test]
+    fn questions_leave_the_reserve_to_stops_and_those_the_last_of_it_to_cancels() {
+        let book = RateBook::new(1_000);
+        book.orders_refused(NOW.plus_ns(S));
+        assert_eq!((0..1_000).filter(|_| book.take(4, Need::Question, NOW)).count(), 225, "900 of 1000");
+        assert_eq!((0..1_000).filter(|_| book.take(6, Need::Stop, NOW)).count(), 13, "980 of 1000");
+        assert_eq!((0..1_000).filter(|_| book.take(1, Need::Cancel, NOW)).count(), 22);
     }
 
     #[test]

@@ -198,6 +198,7 @@ impl Oms {
         if sent {
             self.counts.orders += 1;
             self.check_at[slot.0 as usize] = now.plus_ns(ANSWER_NS);
+            self.patience[slot.0 as usize] = 0;
             self.cancel_again[slot.0 as usize] = false;
         } else {
             self.counts.refused_other += 1;

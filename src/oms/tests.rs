@@ -548,11 +548,11 @@ fn executions_missed_with_the_session_are_listed_and_booked_once() {
     // The first page: one execution is known; the next begins behind it.
     b.fill(0, 10, 10);
     b.fill(0, 30, 40);
-    b.report(Kind::TradesListed, 0, [1, 541, 40]);
+    b.report(Kind::TradesListed, 0, [1, 541, 0]);
     let next = *b.said.sent.last().expect("the next page");
-    assert_eq!((next.kind(), next.body), (Some(Kind::SendTrades), [541, 900, 0, 40]));
+    assert_eq!((next.kind(), next.body), (Some(Kind::SendTrades), [541, 900, 0, 0]));
     b.fill(0, 60, 100);
-    b.report(Kind::TradesListed, 0, [0, 601, 100]);
+    b.report(Kind::TradesListed, 0, [0, 601, 0]);
     assert_eq!((b.told(1), b.position()), (Some((OrderState::Filled, 0)), 100));
     assert_eq!((b.oms.counts.fills, b.oms.counts.duplicates, b.oms.open_orders()), (3, 1, 0));
     // Late word of the stream: known.
@@ -561,6 +561,30 @@ fn executions_missed_with_the_session_are_listed_and_booked_once() {
     let sent = b.said.sent.len();
     b.pass(1_200);
     assert_eq!(b.said.sent.len(), sent, "nothing is left to ask");
+}
+
+#[test]
+fn what_nobody_answers_is_asked_ever_more_seldom() {
+    let mut b = Bench::resting(1);
+    b.session(false, false);
+    b.session(true, true);
+    b.said.sent.clear();
+    let mut asked = Vec::new();
+    for ms in 1..=12_000u32 {
+        b.pass(1);
+        if !b.said.sent.is_empty() {
+            asked.push(ms);
+            b.said.sent.clear();
+        }
+    }
+    let gaps: Vec<u32> = asked.windows(2).map(|pair| (pair[1] - pair[0]).div_ceil(100) * 100).collect();
+    assert!(gaps.len() >= 3 && gaps.is_sorted() && gaps.last() == Some(&4_000), "{asked:?}");
+    // An answer that settles it, and the next time begins anew.
+    b.query(0, QueryStatus::Open, 0);
+    b.session(true, true);
+    b.said.sent.clear();
+    b.pass(600);
+    assert_eq!(b.kinds_sent(), [Kind::SendQuery]);
 }
 
 #[test]

@@ -292,7 +292,7 @@ pub enum OrderEvent<'a> {
         id: ClientOrderId,
         /// The venue's id, 0 when there is none.
         venue_order_id: u64,
-        /// The executions; `cum_qty` counts from the first of this list.
+        /// The executions; the list does not say their `cum_qty`, which is zero.
         trades: &'a [Fill],
         /// The list was cut at its bound: more may follow.
         more: bool,

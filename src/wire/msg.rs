@@ -70,8 +70,7 @@ pub enum Kind {
     SendCancelAll = 34,
     /// oms → gateway: query one order of unknown state: 0, 0, slot, 0.
     SendQuery = 35,
-    /// oms → gateway: list the executions of one order: first trade id wanted (0 = from the first), venue order id, slot,
-    /// quantity executed before that trade.
+    /// oms → gateway: list the executions of one order: first trade id wanted (0 = from the first), venue order id, slot, 0.
     SendTrades = 36,
     /// oms → gateway: as SendNew, in place of the order in the tail's slot. Followed by SendTail.
     SendReplace = 37,
@@ -108,8 +107,7 @@ pub enum Kind {
     /// Order session state: 1 up / 0 down, 1 = the venue has just listed no order open / 0, 0, why no order can succeed
     /// until a person has looked ([`crate::RejectReason`] as u8) or 0.
     Session = 60,
-    /// gateway → oms, behind the executions listed for an order: 1 = there are more / 0, next trade id, slot, quantity
-    /// executed before that trade.
+    /// gateway → oms, behind the executions listed for an order: 1 = there are more / 0, next trade id, slot, 0.
     TradesListed = 61,
 
     /// oms → strategy: order state: [`crate::OrderState`] as u8, cumulative filled qty, order id, reason code.

@@ -1,6 +1,6 @@
 //! What the account side can do to us.
 
-use crate::rig::{ORDERS, Rig, S, agrees, event, json, swap};
+use crate::rig::{MS, ORDERS, Rig, S, agrees, event, json, swap};
 
 #[test]
 fn an_account_stream_that_dies_in_silence_is_noticed() {
@@ -101,6 +101,23 @@ fn broken_words_on_the_order_connection_cost_trust_and_win_it_back() {
         rig.honest();
         rig.run(5 * S);
         assert!(rig.orders_in(3 * S) > 0, "{words}: {:?}", rig.counters());
+        agrees(rig);
+    }
+}
+
+#[test]
+fn balances_asked_for_twice_are_compared_once() {
+    for seed in 211..217 {
+        let mut rig = Rig::new(seed);
+        // Slower than the patience of whoever asks: the second answer comes when orders trade again.
+        rig.inward(&ORDERS, |m| {
+            let slow = json(&m)["id"] == "b";
+            vec![(if slow { 700 * MS } else { 0 }, m)]
+        });
+        rig.run(8 * S);
+        let counters = rig.counters();
+        assert!(rig.orders_in(3 * S) > 0, "seed {seed}: {:?} {counters:?}", rig.engine.controls().halt());
+        rig.honest();
         agrees(rig);
     }
 }

@@ -1,5 +1,13 @@
 //! What can happen to orders and the answers about them.
 
+use std::sync::{Arc, Mutex};
+
+use corelane::controls::StopState;
+use corelane::oms::Halt;
+use corelane::sim::Fate;
+use corelane::sim::wires::{Tamper, Way};
+use serde_json::Value;
+
 use crate::rig::{MS, ORDERS, Rig, S, agrees, event, json, swap};
 
 fn is_reply_to_place(message: &serde_json::Value) -> bool {
@@ -146,11 +154,80 @@ fn a_kill_with_every_answer_a_second_away() {
         rig.run(100 * MS);
         rig.engine.command_stop();
         let fate = rig.engine.run_for(60 * S);
-        assert_eq!(fate, corelane::sim::Fate::Killed, "seed {seed}");
+        assert_eq!(fate, Fate::Killed, "seed {seed}");
         assert_eq!(rig.engine.venue().open_orders(), [], "seed {seed}");
         let outcome = rig.finish();
         for line in &outcome.oms.assets {
             assert_eq!(line.difference, Some(0), "seed {seed} halt {}: {line:?}", outcome.oms.halt);
         }
     }
+}
+
+#[test]
+fn an_execution_of_an_order_that_had_ended_is_not_traded_past() {
+    let mut rig = Rig::new(130);
+    rig.run(2 * S);
+    // One order is said to have expired; two seconds later it turns out that it was filled.
+    let lied_about: Arc<Mutex<Option<Value>>> = Arc::default();
+    rig.inward(&ORDERS, move |m| {
+        let message = json(&m);
+        let Some(e) = event(&message, "executionReport").filter(|e| e["x"] == "TRADE" && e["l"] == e["q"])
+        else {
+            return vec![(0, m)];
+        };
+        let mut of = lied_about.lock().expect("one thread");
+        if *of.get_or_insert(e["i"].clone()) != e["i"] {
+            return vec![(0, m)];
+        }
+        let ended =
+            swap(&swap(&m, "\"x\":\"TRADE\"", "\"x\":\"EXPIRED\""), "\"X\":\"FILLED\"", "\"X\":\"EXPIRED\"");
+        vec![(0, swap(&ended, &format!("\"z\":{}", e["z"]), "\"z\":\"0.00000000\"")), (2 * S, m)]
+    });
+    let mut past_end = 0;
+    for _ in 0..200 {
+        rig.run(100 * MS);
+        past_end = rig.counters()["gateway.fills_past_end"];
+        if past_end > 0 {
+            break;
+        }
+    }
+    assert_eq!(past_end, 1);
+    // What its money did to the books is asked for at once, and the books do not agree.
+    rig.run(S);
+    assert_eq!(rig.engine.controls().halt(), Halt::Differs);
+    assert_eq!(rig.orders_in(5 * S), 0);
+    assert_eq!(rig.finish().venue_open_orders, 0);
+}
+
+#[test]
+fn a_kill_that_could_not_cancel_does_so_when_the_venue_is_back() {
+    let mut rig = Rig::new(131);
+    rig.run(2 * S);
+    while rig.engine.venue().open_orders().is_empty() {
+        rig.run(10 * MS);
+    }
+    // What rests goes on resting, and nothing that leaves arrives any more.
+    rig.engine.venue_mut().set_trading(false);
+    for conn in ORDERS {
+        let deaf: Tamper = Box::new(|way, m| if way == Way::Outward { vec![] } else { vec![(0, m)] });
+        rig.engine.wires().tamper(conn, Some(deaf));
+    }
+    rig.engine.command_stop();
+    assert_eq!(rig.engine.run_for(60 * S), Fate::TimedOut);
+    let received = rig.engine.venue().received().len();
+    assert!(!rig.engine.venue().open_orders().is_empty(), "what rests");
+    rig.honest();
+    let by = rig.engine.now().plus_ns(20 * S);
+    while rig.engine.controls().stop() != StopState::Confirmed && rig.engine.now() < by {
+        rig.engine.step();
+    }
+    assert_eq!(rig.engine.controls().stop(), StopState::Confirmed);
+    assert_eq!(rig.engine.venue().open_orders(), []);
+    assert_eq!(rig.engine.venue().received().len(), received, "cancels alone");
+    let until = rig.engine.now().plus_ns(5 * S);
+    while rig.engine.now() < until {
+        rig.engine.step();
+    }
+    assert_eq!(rig.engine.venue().received().len(), received);
+    rig.finish();
 }

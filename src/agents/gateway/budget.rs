@@ -31,25 +31,32 @@ impl Budget {
         }
     }
 
-    /// Takes one token for a new order; `false` when only the cancels' reserve is left.
+    /// Takes the tokens of one new order; `false` when only the cancels' reserve is left.
     #[inline]
     pub fn take_order(&mut self, now: Ts) -> bool {
+        self.take_orders(1, now)
+    }
+
+    /// Takes a token for each of `n` new orders that one message carries, or none; `false` when that would touch the
+    /// cancels' reserve.
+    #[inline]
+    pub fn take_orders(&mut self, n: u32, now: Ts) -> bool {
         self.refill(now);
-        self.take(MILLI + self.reserve_milli)
+        self.take(n as u64 * MILLI, self.reserve_milli)
     }
 
     /// Takes one token for a cancel; `false` when not even the reserve has one.
     #[inline]
     pub fn take_cancel(&mut self, now: Ts) -> bool {
         self.refill(now);
-        self.take(MILLI)
+        self.take(MILLI, 0)
     }
 
     #[inline]
-    fn take(&mut self, needed_milli: u64) -> bool {
-        let enough = self.tokens_milli >= needed_milli;
+    fn take(&mut self, milli: u64, left_milli: u64) -> bool {
+        let enough = self.tokens_milli >= milli + left_milli;
         if enough {
-            self.tokens_milli -= MILLI;
+            self.tokens_milli -= milli;
         }
         enough
     }
@@ -80,6 +87,14 @@ mod tests {
         assert!(!b.take_order(Ts(100_000_000)), "one token came back, the reserve keeps it");
         assert!(b.take_cancel(Ts(100_000_000)));
         assert_eq!((0..20).filter(|_| b.take_order(Ts(10_000_000_000))).count(), 7);
+    }
+
+    #[test]
+    fn two_orders_in_a_message_take_two_tokens_or_none() {
+        let mut b = Budget::new(20, 1_000_000_000, 3, Ts(0));
+        assert_eq!((0..20).filter(|_| b.take_orders(2, Ts(0))).count(), 3, "7 beside the reserve");
+        assert!(b.take_order(Ts(0)), "the odd one is left");
+        assert_eq!((0..20).filter(|_| b.take_cancel(Ts(0))).count(), 3);
     }
 
     #[test]

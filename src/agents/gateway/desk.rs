@@ -1,7 +1,7 @@
 //! What the gateway knows of the orders it sent, and how the venue's answers become reports.
 
-use venue::{ClientOrderId, Fill, HalfDone, OpenOrder, OrderEvent};
-use wire::{InstrumentId, Kind, Msg, NotSent, Qty, RejectReason, Slot, Ts, flag};
+use venue::{AccountAsset, ClientOrderId, Fill, HalfDone, OpenOrder, OrderEvent};
+use wire::{AssetId, InstrumentId, Kind, Msg, NotSent, Qty, QueryStatus, RejectReason, Slot, Ts, flag};
 
 use super::stop::StopSequence;
 use crate::tape::RingOut;
@@ -21,6 +21,8 @@ pub struct GatewayCounts {
     pub rolled_over: u64,
     /// Requests that the venue refused, by [`RejectReason::index`].
     pub rejects: [u64; RejectReason::ALL.len()],
+    /// Executions beyond what their order had when it ended.
+    pub fills_past_end: u64,
     /// Executions that the venue listed because we had missed some.
     pub trades_listed: u64,
     /// Messages received on the order sessions.
@@ -56,8 +58,10 @@ pub struct SentOrder {
     pub open: bool,
     /// Slot and identity of the order that this one replaces, or of the other of its pair.
     pub beside: Option<(Slot, ClientOrderId)>,
-    /// First trade id of the list of executions that was asked for last, and what was executed before it.
-    pub trades_from: (u64, i64),
+    /// First trade id of the list of executions that was asked for last.
+    pub trades_from: u64,
+    /// The most that it can have executed, quantity mantissa: its whole, or what it had when it ended.
+    pub cum_max: i64,
 }
 
 /// What a message said that concerns the session, not an order.
@@ -90,6 +94,8 @@ pub struct Desk {
     pub subscribed: bool,
     /// The venue wants the connection replaced.
     pub shutdown: bool,
+    /// An order executed beyond its end: the oms may have let go of it.
+    pub past_end: bool,
     /// What one message said beside its reports.
     pub aside: Aside,
     /// How long after its stamp the venue may still take an order, ns.
@@ -99,8 +105,10 @@ pub struct Desk {
 /// Bits of a time that a client order id carries.
 pub(super) const TS_MASK: u64 = (1 << 60) - 1;
 
+/// Assets that one listing of balances may name.
+pub const ASSETS_MAX: usize = 64;
 /// Ring slots that one message of the venue may need at most: balances of every asset, or an execution.
-const REPORTS_PER_MESSAGE: usize = 64;
+const REPORTS_PER_MESSAGE: usize = ASSETS_MAX;
 
 impl Desk {
     /// A desk for `slots` orders. The venue may still take an order `order_late_max_ns` after its stamp.
@@ -114,6 +122,7 @@ impl Desk {
             tripped: false,
             subscribed: false,
             shutdown: false,
+            past_end: false,
             aside: Aside::default(),
             order_late_max_ns,
         }
@@ -210,7 +219,9 @@ impl Desk {
 
     fn done(&mut self, kind: Kind, id: ClientOrderId, venue_order_id: u64, cum: i64, now: Ts) {
         let Some(slot) = self.slot_of(id) else { return };
-        let was_open = core::mem::replace(&mut self.sent[slot.0 as usize].open, false);
+        let order = &mut self.sent[slot.0 as usize];
+        order.cum_max = order.cum_max.min(cum);
+        let was_open = core::mem::replace(&mut order.open, false);
         if kind == Kind::Cancelled && self.tripped && was_open {
             self.counts.cancels_confirmed += 1;
         }
@@ -244,34 +255,31 @@ impl Desk {
         debug_assert!(pushed.is_ok(), "room is checked before each message");
     }
 
-    /// Executions as listed: each as if the stream had said it. What the list begins with must be what was asked for
-    /// last, for the quantity before it is counted on.
+    /// Executions as listed. A list does not say what the order had executed after each, and a sum over it would be a
+    /// guess: the trade id alone is their identity.
     #[cold]
     fn on_trades(&mut self, id: ClientOrderId, venue_order_id: u64, trades: &[Fill], more: bool, now: Ts) {
         let Some(slot) = self.slot_of(id) else { return };
         let order = self.sent[slot.0 as usize];
-        let (from, before) = order.trades_from;
-        if trades.first().is_some_and(|t| t.trade_id < from) {
+        if trades.first().is_some_and(|t| t.trade_id < order.trades_from) {
             return; // the answer to an older question
         }
         if venue_order_id != 0 && order.venue_order_id != 0 && venue_order_id != order.venue_order_id {
             self.counts.refused += 1;
             return;
         }
-        let (mut next, mut cum) = (from, before);
         for listed in trades {
-            let cum_qty = Qty(before.saturating_add(listed.cum_qty.0));
-            self.fill(slot, venue_order_id, &Fill { cum_qty, ..*listed }, now);
-            (next, cum) = (listed.trade_id + 1, cum_qty.0);
+            self.fill(slot, venue_order_id, &Fill { cum_qty: Qty(0), ..*listed }, now);
         }
+        let next = trades.last().map_or(order.trades_from, |t| t.trade_id + 1);
         self.counts.trades_listed += trades.len() as u64;
-        self.report(Kind::TradesListed, slot, more as i64, next as i64, cum, now);
+        self.report(Kind::TradesListed, slot, more as i64, next as i64, 0, now);
     }
 
     /// Notes from which trade on the executions of an order are about to be asked for.
-    pub fn expect_trades(&mut self, slot: Slot, from: u64, before: i64) {
+    pub fn expect_trades(&mut self, slot: Slot, from: u64) {
         if let Some(order) = self.sent.get_mut(slot.0 as usize) {
-            order.trades_from = (from, before);
+            order.trades_from = from;
         }
     }
 
@@ -325,13 +333,20 @@ impl Desk {
             }
             OrderEvent::Rejected { id, code } => {
                 if let Some(slot) = self.slot_of(id) {
-                    self.sent[slot.0 as usize].open = false;
+                    let order = &mut self.sent[slot.0 as usize];
+                    (order.open, order.cum_max) = (false, 0);
                     self.report(Kind::Rejected, slot, code as i64, self.why(), 0, now);
                 }
             }
             OrderEvent::Fill { id, venue_order_id, fill } => {
                 let Some(slot) = self.slot_of(id) else { return };
-                self.sent[slot.0 as usize].venue_order_id = venue_order_id;
+                let order = &mut self.sent[slot.0 as usize];
+                order.venue_order_id = venue_order_id;
+                if fill.cum_qty.0 > order.cum_max {
+                    order.cum_max = fill.cum_qty.0;
+                    self.counts.fills_past_end += 1;
+                    self.past_end = true;
+                }
                 self.fill(slot, venue_order_id, &fill, now);
             }
             OrderEvent::Cancelled { id, venue_order_id, cum_qty } => {
@@ -352,8 +367,15 @@ impl Desk {
             }
             OrderEvent::Query(answer) => {
                 if let Some(slot) = self.slot_of(answer.id) {
+                    let late = !self.may_come(&self.sent[slot.0 as usize], now);
+                    let order = &mut self.sent[slot.0 as usize];
                     if answer.venue_order_id != 0 {
-                        self.sent[slot.0 as usize].venue_order_id = answer.venue_order_id;
+                        order.venue_order_id = answer.venue_order_id;
+                    }
+                    match answer.status {
+                        QueryStatus::Open | QueryStatus::Filled => {}
+                        QueryStatus::NotFound if !late => {} // the venue may still take it
+                        _ => order.cum_max = order.cum_max.min(answer.cum_qty.0),
                     }
                     self.report(
                         Kind::QueryResult,
@@ -381,21 +403,7 @@ impl Desk {
                 }
             }
             OrderEvent::OpenOrders(list) => self.on_open_orders(list, now),
-            OrderEvent::Account { assets, full } => {
-                let last = assets.len().saturating_sub(1);
-                for (i, a) in assets.iter().enumerate().take(REPORTS_PER_MESSAGE) {
-                    let end = if i == last { flag::END } else { 0 };
-                    self.push(Msg::new(Kind::Balance, InstrumentId(0), now).flags(end).body([
-                        a.free,
-                        a.locked,
-                        a.asset.0 as i64,
-                        full as i64,
-                    ]));
-                }
-                if full && let Some(stop) = &mut self.stop {
-                    stop.on_account();
-                }
-            }
+            OrderEvent::Account { assets, full: true } => self.on_account(assets, now),
             OrderEvent::Subscribed => self.subscribed = true,
             OrderEvent::Failed { code, reason, retry_at } => {
                 self.counts.rejects[reason.index()] += 1;
@@ -416,9 +424,30 @@ impl Desk {
     /// Whether an order was sent that the venue has neither taken nor refused, and that it may still take.
     #[cold]
     fn is_any_unanswered(&self, now: Ts) -> bool {
-        let now = Ts(now.0 & TS_MASK);
-        let may_come = |o: &SentOrder| now.since_ns(o.id.ts) <= self.order_late_max_ns;
-        self.sent.iter().any(|o| o.open && o.venue_order_id == 0 && may_come(o))
+        self.sent.iter().any(|o| o.open && o.venue_order_id == 0 && self.may_come(o, now))
+    }
+
+    /// Whether the venue may still take this order, had it never got it.
+    fn may_come(&self, order: &SentOrder, now: Ts) -> bool {
+        Ts(now.0 & TS_MASK).since_ns(order.id.ts) <= self.order_late_max_ns
+    }
+
+    /// All balances, as the stop under way has asked for them. What nobody waits for is of no use: it would be compared
+    /// with a ledger that has traded on. Changes alone come on two streams, out of step with the reports.
+    #[cold]
+    fn on_account(&mut self, assets: &[AccountAsset], now: Ts) {
+        if !self.stop.as_mut().is_some_and(|stop| stop.on_account()) {
+            return;
+        }
+        // Assets that are not listed are zero: with nothing listed, the first stands for all.
+        let nothing = [AccountAsset { asset: AssetId(0), free: 0, locked: 0 }];
+        let assets = if assets.is_empty() { &nothing[..] } else { assets };
+        let last = assets.len() - 1;
+        for (i, a) in assets.iter().enumerate().take(REPORTS_PER_MESSAGE) {
+            let end = if i == last { flag::END } else { 0 };
+            let body = [a.free, a.locked, a.asset.0 as i64, 1];
+            self.push(Msg::new(Kind::Balance, InstrumentId(0), now).flags(end).body(body));
+        }
     }
 
     fn on_open_orders(&mut self, list: &[OpenOrder], now: Ts) {
@@ -435,3 +464,6 @@ impl Desk {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

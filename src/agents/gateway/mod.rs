@@ -14,7 +14,7 @@ mod stop;
 mod venue_clock;
 
 pub use budget::Budget;
-pub use desk::{Aside, Desk, GatewayCounts, SentOrder};
+pub use desk::{ASSETS_MAX, Aside, Desk, GatewayCounts, SentOrder};
 pub use stop::{Ask, Outcome, StopSequence};
 pub use venue_clock::VenueClock;
 
@@ -175,6 +175,8 @@ pub struct Gateway<L, O> {
     quiescing: bool,
     /// What this gateway was told, read once a cycle.
     word: ControlWord,
+    /// The last stop has not ended with nothing open at the venue.
+    unsettled: bool,
     /// The cancel-all that the stop under way answers.
     cancel_all: Option<u16>,
     /// An order was sent in an earlier cycle and its bytes have not been confirmed as gone.
@@ -227,6 +229,7 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
             traded: false,
             quiescing: false,
             word: ControlWord::default(),
+            unsettled: false,
             cancel_all: None,
             unconfirmed: false,
             last_cause: u32::MAX,
@@ -338,6 +341,7 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
     fn start_stop(&mut self, now: Ts) {
         let deadline = now.plus_ns(self.settings.stop_deadline_ns);
         self.desk.stop = Some(StopSequence::new(self.instruments.len(), now, deadline));
+        self.unsettled = true;
         self.controls.publish_stop(StopState::Running);
     }
 
@@ -355,6 +359,7 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
             let conn = if use_primary { &mut self.primary } else { &mut self.standby };
             let out = &mut self.out;
             let at = self.clock.at_venue(now);
+            let need = if matches!(ask, Ask::CancelAll(_)) { Need::Cancel } else { Need::Stop };
             let encoded = match ask {
                 Ask::CancelAll(i) => conn.codec.encode_cancel_all(self.instruments[i], at, out),
                 Ask::OpenOrders(i) => {
@@ -363,7 +368,7 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
                 Ask::Account => conn.codec.encode_query(QueryKind::Account, self.instruments[0], at, out),
             };
             let sent = encoded.is_ok()
-                && self.rates.take(conn.codec.weight(), Need::Cancel, now)
+                && self.rates.take(conn.codec.weight(), need, now)
                 && conn.link.send(out, &mut || true).is_ok();
             if sent {
                 self.hash.add(out);
@@ -374,6 +379,7 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
         }
         let Some(outcome) = stop.outcome() else { return };
         self.desk.stop = None;
+        self.unsettled = outcome != Outcome::Confirmed;
         self.controls.publish_stop(match outcome {
             Outcome::Confirmed => StopState::Confirmed,
             Outcome::TimedOut => StopState::TimedOut,
@@ -396,7 +402,8 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
             }
             Outcome::Confirmed => self.desk.session(false, true, now),
             // Past the deadline nothing is known of what rests at the venue: the sessions die, so that nothing of
-            // ours can still be on its way, and an operator must look.
+            // ours can still be on its way. On the next connection it is tried again: cancels alone while tripped
+            // or stopping, else the opening sequence, and no order before that has been confirmed.
             Outcome::TimedOut => {
                 self.abort_primary();
                 self.standby.link.abort();
@@ -411,7 +418,7 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
         let mut work = 0;
         let stamp = || cycle.stamp().0;
         let mut unreadable = false;
-        let mut leaving = false;
+        let (mut leaving, mut begin) = (false, false);
         for (is_primary, conn) in [(true, &mut self.primary), (false, &mut self.standby)] {
             if !self.desk.has_room() {
                 break; // the oms is behind: what is unread stays in the socket
@@ -486,15 +493,13 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
                     *ready = true;
                     if is_primary && !desk.tripped && !self.quiescing {
                         // Opening sequence: nothing of an earlier life may rest at the venue.
-                        desk.stop = Some(StopSequence::new(
-                            self.instruments.len(),
-                            now,
-                            now.plus_ns(self.settings.stop_deadline_ns),
-                        ));
-                        self.controls.publish_stop(StopState::Running);
+                        begin = true;
                     } else if is_primary && let Some(stop) = &mut desk.stop {
                         // What it had seen, it had seen of a connection that is gone.
                         stop.restart();
+                    } else if self.unsettled && (desk.tripped || self.quiescing) && desk.stop.is_none() {
+                        // Something of ours may rest at the venue still.
+                        begin = true;
                     }
                 } else if !*poisoned {
                     match *subscribe_asked {
@@ -534,8 +539,12 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
         if leaving && self.leave_by.is_none() {
             self.leave_by = Some(now.plus_ns(LEAVE_NS));
         }
+        if begin {
+            self.start_stop(now);
+        }
         self.renew(now);
-        if unreadable && self.trading {
+        let past_end = std::mem::take(&mut self.desk.past_end);
+        if (unreadable || past_end) && self.trading {
             self.distrust(now);
         }
         work
@@ -581,7 +590,7 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
         self.desk.counts.rolled_over += 1;
     }
 
-    /// Something was said about our orders that nobody could read: what rests at the venue is cancelled, listed and
+    /// Something was said about our orders that nobody could read, or that cannot be: what rests at the venue is cancelled, listed and
     /// compared with the balances before another order may leave, as at the opening of a session.
     #[cold]
     fn distrust(&mut self, now: Ts) {

@@ -205,7 +205,8 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
             instrument: order.instrument,
             open: true,
             beside: beside.map(|slot| (slot, self.desk.sent(slot).map_or(order.id, |o| o.id))),
-            trades_from: (0, 0),
+            trades_from: 0,
+            cum_max: order.qty.0,
         };
         let mut entry = sent(first, beside);
         if let Some(second) = second {
@@ -258,7 +259,8 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
         let budget = self.budget.get_or_insert_with(|| {
             Budget::new(settings.budget, settings.budget_interval_ns, settings.cancel_reserve, now)
         });
-        if !budget.take_order(now) {
+        let orders = if msg.kind() == Some(Kind::SendPair) { 2 } else { 1 };
+        if !budget.take_orders(orders, now) {
             return Err(NotSent::RateLimited);
         }
         Ok(())
@@ -318,20 +320,20 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
     fn send_query(&mut self, msg: &Msg, now: Ts) {
         let slot = slot_of(msg);
         let Some(&SentOrder { id, instrument, .. }) = self.desk.sent(slot) else { return };
-        let trades = (msg.kind() == Some(Kind::SendTrades)).then_some((msg.body[0] as u64, msg.body[3]));
+        let trades = (msg.kind() == Some(Kind::SendTrades)).then_some(msg.body[0] as u64);
         let order = CancelOrder { instrument, id, venue_order_id: msg.body[1] as u64 };
-        if let Some((from, before)) = trades {
-            self.desk.expect_trades(slot, from, before);
+        if let Some(from) = trades {
+            self.desk.expect_trades(slot, from);
         }
         let mut out = core::mem::take(&mut self.out);
         let (at, rates) = (self.clock.at_venue(now), self.rates.clone());
         let sent = self.cancel_conn().is_some_and(|conn| {
             let encoded = match trades {
-                Some((from, _)) => conn.codec.encode_trades(&order, from, at, &mut out),
+                Some(from) => conn.codec.encode_trades(&order, from, at, &mut out),
                 None => conn.codec.encode_query_order(instrument, id, at, &mut out),
             };
             encoded.is_ok()
-                && rates.take(conn.codec.weight(), Need::Cancel, now)
+                && rates.take(conn.codec.weight(), Need::Question, now)
                 && conn.link.send(&out, &mut || true).is_ok()
         });
         self.out = out;

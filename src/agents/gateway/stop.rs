@@ -200,11 +200,14 @@ impl StopSequence {
         }
     }
 
-    /// The venue listed all balances.
-    pub fn on_account(&mut self) {
-        if self.phase == Phase::Balances {
+    /// The venue listed all balances; `true` when this stop waits for them, and they say what is held with nothing
+    /// open. A question that was slow is asked again, and its second answer is of a time when orders trade again.
+    pub fn on_account(&mut self) -> bool {
+        let awaited = self.phase == Phase::Balances && self.open > 0;
+        if awaited {
             self.phase = Phase::Ended(Outcome::Confirmed);
         }
+        awaited
     }
 
     fn answered(&mut self) -> bool {
@@ -239,10 +242,12 @@ mod tests {
         assert_eq!(s.next(Ts(4)), Some(Ask::OpenOrders(0)));
         assert_eq!(s.outcome(), None);
         s.on_open_orders(0);
+        assert!(!s.on_account(), "nobody has asked");
         assert_eq!(s.next(Ts(5)), Some(Ask::Account));
-        s.on_account();
+        assert!(s.on_account());
         assert_eq!(s.outcome(), Some(Outcome::Confirmed));
         assert_eq!(s.next(Ts(6)), None);
+        assert!(!s.on_account(), "the answer to a question that was asked twice");
     }
 
     #[test]

@@ -297,7 +297,8 @@ impl Requests {
         });
     }
 
-    /// Executions of one order: by the venue's id, the only one that the venue takes here.
+    /// Executions of one order: by the venue's id, the only one that the venue takes here. Without `fromId` the venue
+    /// lists the latest, not the first.
     pub(crate) fn trades(
         &mut self,
         order: &CancelOrder,
@@ -308,10 +309,8 @@ impl Requests {
     ) {
         let id = order.id.text();
         self.write(out, route::TRADES, &id, "myTrades", |d| {
-            if from != 0 {
-                d.names(r#","fromId":"#, "&fromId=");
-                d.integer(from);
-            }
+            d.names(r#","fromId":"#, "&fromId=");
+            d.integer(from);
             d.names(r#","limit":"#, "&limit=");
             d.integer(TRADES_MAX as u64);
             d.names(r#","orderId":"#, "&orderId=");
@@ -592,7 +591,9 @@ mod tests {
         let order = CancelOrder { instrument: InstrumentId(4), id: id(), venue_order_id: 12_569_099_453 };
         let (request, method, sent) = written(|r, out| r.trades(&order, 0, &btcusdt(), NOW, out));
         assert_eq!((request, method.as_str()), (format!("t{ID}"), "myTrades"));
+        // Without it the venue would list the latest, and an order with more of them would never be complete.
         let mut expected = params(&[
+            ("fromId", "0"),
             ("limit", "24"),
             ("orderId", "12569099453"),
             ("recvWindow", "2000"),

@@ -1,7 +1,7 @@
 //! Executions of one order as `myTrades` lists them (`web-socket-api.md`, "Account trade history", read 2026-07-21).
 //!
-//! The stream names with each execution what the order has executed in total; this list does not. Listed from the
-//! first execution on and in the order of trade ids, the running sum is that total.
+//! The stream names with each execution what the order has executed in total; this list does not, and it may begin
+//! anywhere. So `cum_qty` stays zero, and the trade id alone says which execution it is.
 
 use venue::{Fill, OrderError};
 use wire::{AssetId, Instrument, Px, Qty};
@@ -11,8 +11,7 @@ use crate::instruments::DECIMALS;
 use crate::json::{self, Value};
 use crate::orders::TRADES_MAX;
 
-/// Reads the list into `out`, which is cleared first; `cum_qty` counts from the first of the list. Returns the venue's
-/// order id, zero for an empty list.
+/// Reads the list into `out`, which is cleared first. Returns the venue's order id, zero for an empty list.
 pub(crate) fn decode(
     list: Value<'_, '_>,
     holdings: &Holdings,
@@ -23,9 +22,9 @@ pub(crate) fn decode(
     if list.len() > TRADES_MAX {
         return Err(OrderError::TooManyLevels { levels: list.len(), max: TRADES_MAX });
     }
-    let (mut order, mut last, mut cum) = (None, None, 0i64);
+    let (mut order, mut last) = (None, None);
     for entry in list {
-        let (of, mut fill) = execution(entry, holdings)?;
+        let (of, fill) = execution(entry, holdings)?;
         if *order.get_or_insert(of) != of {
             return Err(OrderError::Range { field: "orderId", value: of, rule: "one order a list" });
         }
@@ -34,9 +33,6 @@ pub(crate) fn decode(
             return Err(OrderError::Range { field: "id", value, rule: "ascending" });
         }
         last = Some(fill.trade_id);
-        let over = OrderError::Range { field: "qty", value: fill.qty.0 as u64, rule: "a sum within 64 bits" };
-        cum = cum.checked_add(fill.qty.0).ok_or(over)?;
-        fill.cum_qty = Qty(cum);
         out.push(fill);
     }
     Ok(order.unwrap_or(0))
@@ -106,19 +102,19 @@ mod tests {
     }
 
     #[test]
-    fn the_running_sum_is_the_cumulative_quantity() {
-        let fill = |trade_id, px, qty, cum, fee, maker| Fill {
+    fn a_list_says_nothing_of_the_cumulative_quantity() {
+        let fill = |trade_id, px, qty, fee, maker| Fill {
             px: Px(px),
             qty: Qty(qty),
-            cum_qty: Qty(cum),
+            cum_qty: Qty(0),
             trade_id,
             fee,
             fee_asset: AssetId(0),
             maker,
         };
         let trades = [
-            fill(1_650_422_481, 2_341_610_000_000, 635_000, 635_000, 635, true),
-            fill(1_650_422_482, 2_341_650_000_000, 212_000, 847_000, 212, false),
+            fill(1_650_422_481, 2_341_610_000_000, 635_000, 635, true),
+            fill(1_650_422_482, 2_341_650_000_000, 212_000, 212, false),
         ];
         let says = |venue_order_id, trades| {
             Ok(format!("{:?}", OrderEvent::Trades { id: id(), venue_order_id, trades, more: false }))
