@@ -26,10 +26,10 @@ use venue_binance::{
     BinanceDepthSequence, BinanceFeed, BinanceOrders, Credentials, CredentialsError, InstrumentError,
     asset_names,
 };
-use wire::Instrument;
+use wire::{Decimal, Instrument, Px, Qty};
 
 use crate::agents::feed::{FeedAgent, Interest, Outlet, SnapshotSource};
-use crate::agents::gateway::{Gateway, GatewayParts, GatewaySettings};
+use crate::agents::gateway::{ASSETS_MAX, Gateway, GatewayParts, GatewaySettings};
 use crate::agents::killer::Handles;
 use crate::agents::oms::{OmsAgent, OmsFinal, OmsPorts};
 use crate::agents::strategy::{StrategyAgent, StrategyPorts};
@@ -190,6 +190,30 @@ pub struct Agents<L, S> {
     pub order_target: String,
 }
 
+/// Whether every amount that trading can move is one that the venue can say, and all of them fit one listing: else the
+/// ledger, which is exact, would never agree with the venue's balances.
+fn check_money(instruments: &[Instrument], assets: usize) -> Result<(), EngineError> {
+    let refused = |why| Err(EngineError::Start { what: "instruments", why });
+    if assets > ASSETS_MAX {
+        return refused(format!("{assets} assets, at most {ASSETS_MAX} balances are compared"));
+    }
+    for i in instruments {
+        // A step of zero is one that the venue does not check.
+        let smallest = Instrument::notional(Px(i.tick.0.max(1)), Qty(i.lot.0.max(1)));
+        let finer = i.notional_decimals().saturating_sub(i.quote_decimals) as usize;
+        if finer >= wire::POW10.len() || smallest % wire::POW10[finer] as i128 != 0 {
+            let symbol = &i.symbol;
+            let tick = Decimal { mantissa: i.tick.0 as i128, decimals: i.px_decimals };
+            let lot = Decimal { mantissa: i.lot.0 as i128, decimals: i.qty_decimals };
+            return refused(format!(
+                "{symbol}: tick {tick} times lot {lot} is finer than the {} decimals in which the venue keeps {}",
+                i.quote_decimals, i.quote
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// Joins agents by rings.
 ///
 /// # Errors
@@ -212,6 +236,7 @@ pub fn assemble<L: Link, S: SnapshotSource>(
     let (updates_tx, updates_rx) = ring(5, &oms_tape, &strategy_tape)?;
 
     let assets = asset_names(&instruments);
+    check_money(&instruments, assets.len())?;
     let gates = instruments
         .iter()
         .map(|i| Ok((i.clone(), Gate::new(settings.limits, i)?)))
@@ -288,4 +313,48 @@ pub fn assemble<L: Link, S: SnapshotSource>(
         RingId(3),
     );
     Ok(Agents { feed, strategy, oms, gateway, last, assets, order_target })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use venue_binance::parse_exchange_info;
+    use wire::{AssetId, InstrumentId, VenueId};
+
+    fn listed(symbol: &str, base: &str, tick: &str, lot: &str) -> Instrument {
+        let quote = symbol.trim_start_matches(base);
+        let mut info = format!(
+            r#"{{"timezone":"UTC","serverTime":1,"rateLimits":[],"exchangeFilters":[],"symbols":[{{"symbol":"{symbol}","status":"TRADING","baseAsset":"{base}","baseAssetPrecision":8,"quoteAsset":"{quote}","quotePrecision":8,"quoteAssetPrecision":8,"filters":[{{"filterType":"PRICE_FILTER","minPrice":"{tick}","maxPrice":"1000.00000000","tickSize":"{tick}"}},{{"filterType":"LOT_SIZE","minQty":"{lot}","maxQty":"9000.00000000","stepSize":"{lot}"}}]}}]}}"#
+        )
+        .into_bytes();
+        let all = parse_exchange_info(&mut info, VenueId(0), &[symbol], InstrumentId(0)).expect("a listing");
+        all.into_iter().next().expect("an instrument")
+    }
+
+    #[test]
+    fn money_that_the_venue_cannot_say_is_refused_by_name() {
+        for (tick, lot) in
+            [("0.01000000", "0.00001000"), ("0.00000001", "1.00000000"), ("0.00050000", "0.00002000")]
+        {
+            assert!(check_money(&[listed("ETHBTC", "ETH", tick, lot)], 2).is_ok(), "{tick} {lot}");
+        }
+        for (tick, lot) in
+            [("0.00001000", "0.00010000"), ("0.00000001", "0.10000000"), ("0.00030000", "0.00005000")]
+        {
+            let bad =
+                check_money(&[listed("ETHBTC", "ETH", tick, lot)], 2).expect_err("finer than 8 decimals");
+            let text = bad.to_string();
+            assert!(text.contains("ETHBTC") && text.contains(tick.trim_end_matches('0')), "{text}");
+            assert!(text.ends_with("is finer than the 8 decimals in which the venue keeps BTC"), "{text}");
+        }
+    }
+
+    #[test]
+    fn more_assets_than_one_listing_names_are_refused() {
+        let mut i = listed("ETHBTC", "ETH", "0.01000000", "0.00001000");
+        i.quote_id = AssetId(64);
+        assert!(check_money(&[i.clone()], 64).is_ok());
+        let bad = check_money(&[i.clone()], asset_names(&[i]).len()).expect_err("65 assets");
+        assert_eq!(bad.to_string(), "instruments: 65 assets, at most 64 balances are compared");
+    }
 }
