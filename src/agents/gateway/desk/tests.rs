@@ -1,3 +1,5 @@
+//! The desk through its reports: what it passes on, and what it keeps to itself.
+
 use wire::Px;
 
 use super::*;
