@@ -340,6 +340,8 @@ impl Rig {
         config.risk.intent_age_us_max = 60_000_000;
         config.risk.market_stale_ms = 60_000;
         config.kill.stale_beat_ms = 60_000;
+        // Only the ticker moves here.
+        config.feed.depth_silence_ms = 120_000;
         let mut sim = market::sim_config(&config, 1, &[], SimFaults::default())?;
         if let SimMarket::Crowd { config, .. } = &mut sim.market {
             config.actions_per_s = 0.0;
@@ -462,6 +464,11 @@ impl Rig {
         self.agents.start();
         self.settle()?;
         self.hear(&depth(SNAPSHOT_ID, BID_CENTS))?;
+        // The update that continues the snapshot: before it nobody knows whether both are of one book.
+        self.update_id += 1;
+        self.hear(&depth(self.update_id, BID_CENTS))?;
+        // The book's own touch has been quoted: from here on the market leaves and comes back.
+        self.move_away(0)?;
         for n in 0..50 {
             self.come_back(n)?;
             self.settle()?;
@@ -469,6 +476,11 @@ impl Rig {
                 return Ok(());
             }
             self.move_away(n)?;
+        }
+        // What the agents have counted they publish on their slow beat.
+        let asked = self.clock.now();
+        while self.clock.now().since_ns(asked) < 100_000_000 {
+            self.agents.step();
         }
         let stats = self.segment.snapshot();
         let counters: Vec<_> = stats.counters.iter().filter(|c| c.1 > 0).collect();
