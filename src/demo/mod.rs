@@ -19,6 +19,7 @@ use crate::cli::{DemoArgs, Transport};
 use crate::configured;
 use crate::engine::{EngineError, in_full};
 use crate::interrupt;
+use crate::oms::Halt;
 use report::{Agreement, Report};
 
 /// Environment variable that names the state directory.
@@ -134,7 +135,14 @@ fn judge(report: &Report) -> String {
     if !report.is_unbegun() && !report.agreement.holds() {
         return format!("engine and venue differ: {}", report.agreement.differences.join("; "));
     }
-    String::new()
+    // Both sides may agree after a contradiction, when the truth came first; still one of them has lied.
+    let for_a_person = [Halt::Conflict, Halt::Ledger, Halt::Updates, Halt::Differs].map(Halt::name);
+    match &report.halt {
+        Some(halt) if for_a_person.contains(&halt.as_str()) => {
+            format!("trading was off: {halt}: a person must look")
+        }
+        _ => String::new(),
+    }
 }
 
 fn cannot_write(path: &Path, error: &std::io::Error) -> EngineError {

