@@ -95,8 +95,14 @@ impl ControlWord {
         (self.0 >> 48) as u16
     }
 
+    /// The change of mode that follows this one.
+    #[inline]
+    pub const fn next_change(change: u32) -> u32 {
+        change.wrapping_add(1) & 0xff_ffff
+    }
+
     fn with_mode(self, mode: Mode) -> ControlWord {
-        let change = self.change().wrapping_add(1) & 0xff_ffff;
+        let change = ControlWord::next_change(self.change());
         ControlWord(self.0 & !0xffff_ffff | (change as u64) << 8 | mode as u64)
     }
 

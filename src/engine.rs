@@ -22,6 +22,7 @@ use stats::StatsError;
 use stats::boards::Boards;
 use strategies::{Chosen, SpecError, StrategySpec};
 use venue::OrderSession;
+use venue_binance::SelfTrade;
 use venue_binance::{
     BinanceDepthSequence, BinanceFeed, BinanceOrders, Credentials, CredentialsError, InstrumentError,
     asset_names,
@@ -122,6 +123,8 @@ pub struct EngineSettings {
     pub gateway: GatewaySettings,
     /// Request weight that the venue takes in a minute.
     pub weight_per_min: u32,
+    /// What the venue is told of orders of ours that would meet; `None` = nothing.
+    pub self_trade: Option<SelfTrade>,
     /// Order slots.
     pub slots: usize,
     /// Levels of a REST snapshot, each side.
@@ -274,7 +277,7 @@ pub fn assemble<L: Link, S: SnapshotSource>(
     );
     let last = Arc::new(Mutex::new(None));
     let oms = OmsAgent::new(
-        Oms::new(gates, assets.len(), settings.slots)?,
+        Oms::new(gates, assets.len(), settings.slots, settings.gateway.order_late_max_ns)?,
         OmsPorts {
             market: (market_oms_rx, RingId(1)),
             signals: (signals_rx, RingId(2)),
@@ -290,7 +293,10 @@ pub fn assemble<L: Link, S: SnapshotSource>(
         },
         last.clone(),
     );
-    let codec = || BinanceOrders::new(instruments.clone(), assets.clone(), settings.credentials.clone());
+    let codec = || {
+        BinanceOrders::new(instruments.clone(), assets.clone(), settings.credentials.clone())
+            .with_self_trade(settings.self_trade)
+    };
     let order_target = codec().target();
     let gateway = Gateway::new(
         GatewayParts {

@@ -12,13 +12,13 @@ mod intents;
 mod tests;
 
 use book::Top;
-use orders::{Applied, Fill, Ledger, LedgerError, LedgerFill, OrderTable};
+use orders::{Applied, Fill, Ledger, LedgerError, LedgerFill, Order, OrderTable};
 use risk::Gate;
 use wire::{
     AssetId, BookState, Instrument, InstrumentId, Kind, Msg, OrderState, Px, Qty, QueryStatus, Slot, Ts, flag,
 };
 
-use crate::controls::Mode;
+use crate::controls::{ControlWord, Mode};
 pub use balances::VenueBalance;
 pub use counts::OmsCounts;
 pub use halt::{Halt, reason};
@@ -64,6 +64,8 @@ pub struct OmsInputs {
     pub killed: bool,
     /// The engine's mode.
     pub mode: Mode,
+    /// How often the mode has changed, wrapping at 2^24.
+    pub change: u32,
     /// Some word to the strategy was lost because its ring was full.
     pub updates_lost: bool,
     /// The journal cannot go on: nothing new may be risked unrecorded.
@@ -89,8 +91,12 @@ pub struct Oms {
     patience: Box<[u8]>,
     /// At that time, offer the cancel again instead of asking.
     cancel_again: Box<[bool]>,
-    /// Orders kept for late reports, and until when.
-    kept: Vec<(Slot, u32, Ts)>,
+    /// Until when the order in a slot, given up on our own conclusion, is kept for late reports; zero = it was not.
+    kept_until: Box<[Ts]>,
+    /// How long after it was sent the venue may still take an order, ns.
+    order_late_max_ns: u64,
+    /// Orders that lived after they had been given up, as far as they have been cancelled.
+    reopened: u64,
     half_fill: Option<Msg>,
     /// First slot of an intent whose second has not come yet.
     half_intent: Option<Msg>,
@@ -104,7 +110,9 @@ pub struct Oms {
     fault: Halt,
     halt: Halt,
     mode: Mode,
-    /// The mode has changed, and orders of an earlier one can still trade.
+    /// The change of mode that is followed.
+    change: u32,
+    /// Orders can still trade that the mode, or a mode left since, wants gone.
     withdrawing: bool,
     unknown_open: bool,
     timer: Ts,
@@ -133,11 +141,17 @@ pub enum OmsError {
 }
 
 impl Oms {
-    /// An oms for these instruments (ids dense from zero), each with its gate, and `slots` orders.
+    /// An oms for these instruments (ids dense from zero), each with its gate, and `slots` orders. The venue may still
+    /// take an order `order_late_max_ns` after it was sent: so long it is not given up.
     ///
     /// # Errors
     /// The ids are not dense, or the ledger cannot carry a scale.
-    pub fn new(gates: Vec<(Instrument, Gate)>, assets: usize, slots: usize) -> Result<Oms, OmsError> {
+    pub fn new(
+        gates: Vec<(Instrument, Gate)>,
+        assets: usize,
+        slots: usize,
+        order_late_max_ns: u64,
+    ) -> Result<Oms, OmsError> {
         for (i, (instrument, _)) in gates.iter().enumerate() {
             if instrument.id.0 as usize != i {
                 return Err(OmsError::Dense {
@@ -164,7 +178,9 @@ impl Oms {
             check_at: vec![Ts(0); slots].into_boxed_slice(),
             patience: vec![0; slots].into_boxed_slice(),
             cancel_again: vec![false; slots].into_boxed_slice(),
-            kept: Vec::with_capacity(slots),
+            kept_until: vec![Ts(0); slots].into_boxed_slice(),
+            order_late_max_ns,
+            reopened: 0,
             half_fill: None,
             half_intent: None,
             funded: false,
@@ -175,6 +191,7 @@ impl Oms {
             fault: Halt::None,
             halt: Halt::Session,
             mode: Mode::Normal,
+            change: 0,
             withdrawing: false,
             unknown_open: false,
             timer: Ts(0),
@@ -193,7 +210,7 @@ impl Oms {
         self.halt
     }
 
-    /// Whether orders of an earlier mode can still trade.
+    /// Whether orders can still trade that the mode, or a mode left since, wants gone.
     pub fn is_withdrawing(&self) -> bool {
         self.withdrawing
     }
@@ -259,7 +276,10 @@ impl Oms {
                 }
             }
             Some(Kind::Sent) => {
-                self.table.on_sent(slot, now);
+                let applied = self.table.on_sent(slot, now);
+                if self.has_reopened() {
+                    self.settle(slot, applied, 0, now, port);
+                }
             }
             Some(Kind::Acked) => {
                 let applied = self.table.on_acked(slot, msg.body[1] as u64);
@@ -269,6 +289,16 @@ impl Oms {
                     if state == OrderState::Live || state == OrderState::PartiallyFilled {
                         self.check_at[slot.0 as usize] = Ts(0);
                     }
+                }
+                self.settle(slot, applied, 0, now, port);
+            }
+            Some(Kind::Triggered) => {
+                // Whoever works in the book has been taken, even if this is the first word of it.
+                let mut applied = self.table.on_acked(slot, msg.body[1] as u64);
+                if applied != Applied::Conflict
+                    && let triggered @ Applied::State(_) = self.table.on_triggered(slot)
+                {
+                    applied = triggered;
                 }
                 self.settle(slot, applied, 0, now, port);
             }
@@ -328,16 +358,25 @@ impl Oms {
 
     fn on_query(&mut self, slot: Slot, msg: &Msg, now: Ts, port: &mut impl OmsPort) {
         let Some(status) = QueryStatus::from_u8(msg.body[0] as u8) else { return };
-        let before = self.table.get(slot).map(|o| (o.generation, o.state));
+        let taken_by = self.table.get(slot).filter(|o| o.state.is_open()).map(|o| self.taken_by(o));
+        if status == QueryStatus::NotFound
+            && let Some(by) = taken_by.filter(|by| now < *by)
+        {
+            // Not found yet. It may still be on its way: asked again when it no longer can be, if not before.
+            let applied = self.table.on_unknown(slot);
+            self.settle(slot, applied, 0, now, port);
+            let at = &mut self.check_at[slot.0 as usize];
+            *at = if *at <= now { by } else { (*at).min(by) };
+            return;
+        }
         let applied = self.table.on_query(slot, status, msg.body[1] as u64, Qty(msg.body[3]));
         if status == QueryStatus::NotFound
-            && let Some((generation, _)) = before
+            && taken_by.is_some()
             && self.table.get(slot).is_some_and(|o| !o.state.is_open())
         {
             // Our own conclusion: the order stays a while, in case the venue thinks otherwise.
-            if self.kept.len() < self.kept.capacity() {
-                self.kept.push((slot, generation, now.plus_ns(KEEP_NS)));
-            }
+            self.kept_until[slot.0 as usize] = now.plus_ns(KEEP_NS);
+            self.check_at[slot.0 as usize] = Ts(0);
             self.tell(slot, 0, now, port);
             return;
         }
@@ -348,6 +387,12 @@ impl Oms {
             _ => {}
         }
         self.settle(slot, applied, 0, now, port);
+    }
+
+    /// When the venue can no longer take an order that it has not taken.
+    fn taken_by(&self, order: &Order) -> Ts {
+        let sent = if order.ts_sent == Ts(0) { order.ts_new } else { order.ts_sent };
+        sent.plus_ns(self.order_late_max_ns)
     }
 
     fn on_fill(&mut self, first: &Msg, second: &Msg, now: Ts, port: &mut impl OmsPort) {
@@ -429,8 +474,28 @@ impl Oms {
                 _ => {}
             }
             self.check_at[slot.0 as usize] = Ts(0);
+            self.kept_until[slot.0 as usize] = Ts(0);
             self.table.release(slot);
+        } else if self.has_reopened() {
+            self.on_reopened(slot, now, port);
         }
+    }
+
+    /// Whether an order lives again that had been given up.
+    #[inline]
+    fn has_reopened(&self) -> bool {
+        self.table.tally().reopened != self.reopened
+    }
+
+    /// An order lives that was given up: the strategy was told that it had ended, and no longer cares for it.
+    #[cold]
+    fn on_reopened(&mut self, slot: Slot, now: Ts, port: &mut impl OmsPort) {
+        self.reopened = self.table.tally().reopened;
+        self.kept_until[slot.0 as usize] = Ts(0);
+        // It may add to the position, and what has been let through since was judged without it.
+        self.withdrawing |= self.mode == Mode::Reduce;
+        let cause = Msg::new(Kind::IntentCancel, InstrumentId(0), now);
+        self.send_cancel(slot, &cause, now, port);
     }
 
     fn tell(&mut self, slot: Slot, why: i64, now: Ts, port: &mut impl OmsPort) {
@@ -510,10 +575,12 @@ impl Oms {
         if self.to_compare {
             self.compare();
         }
-        let entered = inputs.mode != self.mode;
+        let entered = inputs.change != self.change;
         if entered {
             self.on_mode(inputs, port);
         }
+        // In a mode in which nothing may be open, whatever is open is to go, however it came to be.
+        self.withdrawing |= matches!(self.mode, Mode::Pause | Mode::Emergency);
         self.withdrawing = self.withdrawing && self.open_orders() > 0;
         let halt = self.judge(inputs);
         if halt != self.halt || entered {
@@ -552,11 +619,13 @@ impl Oms {
         }
     }
 
-    /// The mode has changed: what was asked for under the earlier one is withdrawn, unless everything is allowed now.
+    /// The mode has changed: what was asked for under the earlier one is withdrawn, unless everything is allowed now and
+    /// no mode came and went unseen.
     #[cold]
     fn on_mode(&mut self, inputs: &OmsInputs, port: &mut impl OmsPort) {
-        self.mode = inputs.mode;
-        self.withdrawing = matches!(inputs.mode, Mode::Pause | Mode::Reduce | Mode::Emergency);
+        let unseen = inputs.change != ControlWord::next_change(self.change) && inputs.mode != Mode::Quiesce;
+        (self.mode, self.change) = (inputs.mode, inputs.change);
+        self.withdrawing = unseen || matches!(inputs.mode, Mode::Pause | Mode::Reduce | Mode::Emergency);
         if self.withdrawing {
             for i in 0..self.books.len() {
                 let all = Msg::new(Kind::IntentCancelAll, self.books[i].instrument.id, inputs.now);
@@ -584,6 +653,11 @@ impl Oms {
         for i in 0..self.table.capacity() as u32 {
             let slot = Slot(i);
             let at = self.check_at[i as usize];
+            let kept_until = &mut self.kept_until[i as usize];
+            if *kept_until != Ts(0) && *kept_until <= now {
+                *kept_until = Ts(0);
+                self.table.release(slot);
+            }
             if at == Ts(0) && self.withdrawing {
                 // A cancel that was refused is no blind repeat: the order has been asked about since.
                 let cause = Msg::new(Kind::IntentCancel, InstrumentId(0), now);
@@ -608,16 +682,6 @@ impl Oms {
                 _ => self.check_at[i as usize] = Ts(0),
             }
         }
-        let table = &mut self.table;
-        self.kept.retain(|&(slot, generation, until)| {
-            if until > now {
-                return true;
-            }
-            if table.is_current(slot, generation) && table.get(slot).is_some_and(|o| o.is_done()) {
-                table.release(slot);
-            }
-            false
-        });
     }
 }
 

@@ -4,7 +4,7 @@ use risk::{Limits, LimitsSpec};
 use strategies::StrategySpec;
 use strategies::maker::{MakerSpec, Model};
 use strategies::quoter::QuoterSpec;
-use topology::{Config, Decimal, MakerModel, StrategyKind, mantissa};
+use topology::{Config, Decimal, MakerModel, SelfTrade, StrategyKind, mantissa};
 use venue_binance::{Credentials, RECV_WINDOW_MS, RateLimit, RateLimitKind};
 use wire::Instrument;
 
@@ -92,6 +92,7 @@ pub fn engine_settings(
         intent_ttl_us: r.intent_age_us_max,
         gateway,
         weight_per_min,
+        self_trade: self_trade(r.self_trade),
         slots: SLOTS,
         snapshot_levels: config.feed.snapshot_levels,
         feed: FeedSettings {
@@ -112,6 +113,19 @@ pub fn engine_settings(
         ],
         credentials,
     })
+}
+
+/// Self-trade prevention as the venue knows it, `None` = what it does by itself.
+fn self_trade(mode: SelfTrade) -> Option<venue_binance::SelfTrade> {
+    use venue_binance::SelfTrade as Venue;
+    match mode {
+        SelfTrade::Venue => None,
+        SelfTrade::None => Some(Venue::None),
+        SelfTrade::ExpireTaker => Some(Venue::ExpireTaker),
+        SelfTrade::ExpireMaker => Some(Venue::ExpireMaker),
+        SelfTrade::ExpireBoth => Some(Venue::ExpireBoth),
+        SelfTrade::Decrement => Some(Venue::Decrement),
+    }
 }
 
 /// The strategy that the configuration names, at the instrument's scales.

@@ -12,6 +12,7 @@ use corelane::demo::live::classify;
 use corelane::demo::market::DEMO_TOML;
 use corelane::demo::{figures, memory};
 use corelane::engine::EngineError;
+use corelane::oms::Halt;
 use corelane::sim::wires::{Faults, WireSettings};
 use corelane::sim::{Fate, OneThread, SimOutcome, SimSetup};
 use topology::{Config, Decimal};
@@ -98,6 +99,7 @@ impl Case {
                 let unanswered = |s| matches!(s, OrderState::Pending | OrderState::CancelPending);
                 waiting.push(stats.orders.iter().filter(|o| unanswered(o.state)).map(|o| o.slot).collect());
                 audit.traded_at_end = figures::gauge(&stats, "oms.trading") == 1;
+                audit.halt_at_end = engine.controls().halt();
             }
         };
         if self.kill_at.is_some() {
@@ -178,6 +180,8 @@ struct Audit {
     seen: (usize, u64, u64),
     /// Whether trading was on shortly before the end.
     traded_at_end: bool,
+    /// Why it was off, if it was.
+    halt_at_end: Halt,
     broken: Vec<String>,
 }
 
@@ -190,6 +194,7 @@ impl Audit {
             was_in_sync: false,
             seen: (0, 0, 0),
             traded_at_end: false,
+            halt_at_end: Halt::None,
             broken: Vec::new(),
         }
     }
@@ -358,7 +363,8 @@ fn faults_end_in_agreement_or_a_named_stop() {
             if name == "stalled" && wires != "orders" {
                 continue; // a venue that does not read says no less on a stream
             }
-            let case = |seed| Case { market, orders, calm_at: Some(2.0), ..Case::new(1_000 + seed, 4.5) };
+            // An order without an answer may be taken late, and stays unknown for three seconds.
+            let case = |seed| Case { market, orders, calm_at: Some(2.0), ..Case::new(1_000 + seed, 8.0) };
             let cases: Vec<Case> = (0..seeds).map(case).collect();
             let runs = all(&cases, Case::run);
             for (case, ran) in cases.iter().zip(&runs) {
@@ -378,8 +384,10 @@ fn faults_end_in_agreement_or_a_named_stop() {
             let sum = |counter: &str| runs.iter().map(|r| r.counter(counter)).sum::<u64>();
             let agree = runs.iter().filter(|r| r.differences.is_empty()).count();
             let resumed = runs.iter().filter(|r| r.audit.traded_at_end).count();
+            let off = runs.iter().filter(|r| !r.audit.traded_at_end).map(|r| r.audit.halt_at_end.name());
+            let off = off.collect::<Vec<_>>().join(" ");
             println!(
-                "{name:>8} on {wires:<6}: {agree}/{seeds} agree, {resumed} trade on; {} orders, {} fills, {} gaps, {} out of sync, {} sessions \
+                "{name:>8} on {wires:<6}: {agree}/{seeds} agree, {resumed} trade on {off}; {} orders, {} fills, {} gaps, {} out of sync, {} sessions \
                  lost, {} unknown, {} queries",
                 sum("gateway.orders_sent"),
                 sum("oms.fills"),
@@ -396,10 +404,10 @@ fn faults_end_in_agreement_or_a_named_stop() {
                     "the audit saw no book out of sync"
                 );
             }
-            // Few seeds say little: of a hundred, storms on the order wires leave some sixty that trade on.
-            if 2 * agree < seeds as usize || 3 * resumed < seeds as usize {
-                failures
-                    .push(format!("{name} on {wires}: {agree} agree, {resumed} trade on, of {seeds} seeds"));
+            if 2 * agree < seeds as usize || 2 * resumed < seeds as usize {
+                failures.push(format!(
+                    "{name} on {wires}: {agree} agree, {resumed} trade on, of {seeds} seeds; off: {off}"
+                ));
             }
         }
     }

@@ -26,6 +26,8 @@ use crate::protocol;
 const RING: usize = 1_024;
 /// Order slots, as live.
 const SLOTS: usize = 1_024;
+/// How long the venue may still take an order, as live.
+const ORDER_LATE_MAX_NS: u64 = 3_000_000_000;
 /// Price step and order size of the instrument, 8 decimals.
 const TICK: i64 = 1_000_000;
 const SIZE: i64 = 100_000;
@@ -155,7 +157,7 @@ impl Rig {
             },
         );
         let oms = OmsAgent::new(
-            Oms::new(vec![(instrument(), gate)], 2, SLOTS)?,
+            Oms::new(vec![(instrument(), gate)], 2, SLOTS, ORDER_LATE_MAX_NS)?,
             OmsPorts {
                 market: taken(market_oms_rx, 1),
                 signals: taken(signals_rx, 2),

@@ -331,6 +331,7 @@ impl Agent for OmsAgent {
             now: cycle.now(),
             killed: self.tripped.see(self.kill.is_tripped() as u64) != 0,
             mode: word.mode(),
+            change: word.change(),
             updates_lost: self.port.updates_lost > 0,
             unrecorded: self.journal.see(self.port.tape.fault_code() as u64) != 0,
         };

@@ -59,7 +59,7 @@ impl Halt {
     }
 
     /// All of them, in the order of their codes.
-    pub const ALL: [Halt; 14] = [
+    pub const ALL: [Halt; 15] = [
         Halt::None,
         Halt::Killed,
         Halt::Quiesce,
@@ -74,6 +74,7 @@ impl Halt {
         Halt::Emergency,
         Halt::Withdrawing,
         Halt::Journal,
+        Halt::Credentials,
     ];
 
     /// From its code; what is no code reads as a conflict, which nobody takes for trading.

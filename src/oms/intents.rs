@@ -35,7 +35,8 @@ impl Oms {
         match head.kind() {
             Some(Kind::IntentNew) => self.on_new(head, Some(tail), inputs, port),
             Some(Kind::IntentReplace) => self.on_replace(head, tail, inputs, port),
-            _ => self.on_pair(head, tail, inputs, port),
+            Some(Kind::IntentPair) => self.on_pair(head, tail, inputs, port),
+            _ => self.counts.refused_other += 1,
         }
     }
 
@@ -174,7 +175,7 @@ impl Oms {
         out.kind = kind as u8;
         out.source = self.source;
         out.body[2] = slot.0 as i64;
-        out
+        out.with_mode_change(self.change)
     }
 
     fn tail(&self, head: &Msg, body: [i64; 3]) -> Msg {

@@ -1,5 +1,7 @@
 //! The oms through a port that remembers: every word out for every word in.
 
+mod doubt;
+
 use risk::{Limits, LimitsSpec, Reject};
 use wire::{NotSent, OrderType, Side, VenueId};
 
@@ -107,15 +109,20 @@ struct Bench {
     said: Said,
     now: Ts,
     mode: Mode,
+    change: u32,
     killed: bool,
     updates_lost: bool,
 }
 
+/// How long after it was sent the venue may still take an order.
+const LATE_MAX_MS: u64 = 3_000;
+
 impl Bench {
     /// Session down, nothing known.
     fn cold() -> Bench {
-        let oms = Oms::new(vec![(instrument(), gate())], 2, 8).expect("an oms");
-        Bench { oms, said: Said::default(), now: NOW, mode: Mode::Normal, killed: false, updates_lost: false }
+        let oms = Oms::new(vec![(instrument(), gate())], 2, 8, LATE_MAX_MS * MS).expect("an oms");
+        let (mode, change) = (Mode::Normal, 0);
+        Bench { oms, said: Said::default(), now: NOW, mode, change, killed: false, updates_lost: false }
     }
 
     /// In sync, funded, trading.
@@ -141,8 +148,17 @@ impl Bench {
             now: self.now,
             killed: self.killed,
             mode: self.mode,
+            change: self.change,
             updates_lost: self.updates_lost,
             unrecorded: false,
+        }
+    }
+
+    /// Changes the mode, as often as there are modes, before the oms looks.
+    fn enter(&mut self, modes: &[Mode]) {
+        for mode in modes {
+            self.mode = *mode;
+            self.change += 1;
         }
     }
 
@@ -397,6 +413,17 @@ fn silence_makes_an_order_unknown_and_trading_waits_for_the_answer() {
     // A question that fails is no reason to ask the next at once.
     b.report(Kind::Unknown, 0, [-1007, 0, 0]);
     assert_eq!(b.said.sent.len(), 2);
+    // The venue has not found it, and may still take it: it stays unknown until that cannot be any more.
+    b.query(0, QueryStatus::NotFound, 0);
+    b.pass(1);
+    assert_eq!((b.told(1).map(|t| t.0), b.oms.open_orders()), (Some(OrderState::Unknown), 1));
+    assert_eq!((b.oms.halt(), b.oms.table().exposure(ID).open_buy_qty), (Halt::UnknownOrder, 100));
+    b.pass(LATE_MAX_MS - 1_511 - 1);
+    assert_eq!(b.said.sent.len(), 3, "asked with patience");
+    b.query(0, QueryStatus::NotFound, 0);
+    assert_eq!(b.told(1).map(|t| t.0), Some(OrderState::Unknown));
+    b.pass(11);
+    assert_eq!(b.said.sent.len(), 4, "and once more when it is over");
     b.query(0, QueryStatus::NotFound, 0);
     assert_eq!(b.told(1), Some((OrderState::Rejected, 0)));
     b.pass(1);
@@ -404,17 +431,23 @@ fn silence_makes_an_order_unknown_and_trading_waits_for_the_answer() {
 }
 
 #[test]
-fn an_order_given_up_too_early_lives_again() {
+fn an_order_that_the_venue_takes_late_was_never_given_up() {
     let mut b = Bench::trading();
     b.buy(1);
     b.report(Kind::Sent, 0, [1, 0, 0]);
-    b.pass(1_010);
+    // A timeout at the venue is asked about at once.
+    b.report(Kind::Unknown, 0, [-1007, 0, 0]);
+    assert_eq!(b.kinds_sent(), [Kind::SendQuery]);
     b.query(0, QueryStatus::NotFound, 0);
-    b.pass(4_000);
+    b.pass(1);
+    assert_eq!((b.told(1).map(|t| t.0), b.oms.halt()), (Some(OrderState::Unknown), Halt::UnknownOrder));
+    b.pass(1_000);
     b.report(Kind::Acked, 0, [0, 900, 0]);
-    assert_eq!((b.told(1), b.oms.open_orders()), (Some((OrderState::Live, 0)), 1));
-    b.fill(0, 100, 100);
-    assert_eq!((b.told(1), b.position()), (Some((OrderState::Filled, 0)), 100));
+    b.pass(1);
+    assert_eq!((b.told(1), b.oms.halt()), (Some((OrderState::Live, 0)), Halt::None));
+    let asked = b.said.sent.len();
+    b.pass(5_000);
+    assert_eq!((b.said.sent.len(), b.kinds_sent()[asked - 1]), (asked, Kind::SendQuery), "and it stays");
 }
 
 #[test]
@@ -435,6 +468,7 @@ fn a_lost_session_stops_trading_and_a_new_one_asks_about_what_is_open() {
     b.pass(1);
     assert_eq!(b.oms.halt(), Halt::Balances, "not compared while an order is open");
     b.query(0, QueryStatus::Cancelled, 0);
+    b.pass(LATE_MAX_MS);
     b.query(1, QueryStatus::NotFound, 0);
     b.pass(1);
     assert_eq!((b.oms.halt(), b.oms.open_orders()), (Halt::None, 0));
@@ -494,7 +528,7 @@ fn every_reason_to_stop_has_its_name() {
     b.pass(1);
     assert_eq!(b.oms.halt(), Halt::Balances);
     let mut b = Bench::resting(1);
-    b.mode = Mode::Quiesce;
+    b.enter(&[Mode::Quiesce]);
     b.pass(1);
     assert_eq!(b.oms.halt(), Halt::Quiesce);
     b.report(Kind::Unknown, 0, [-1007, 0, 0]);
@@ -506,6 +540,9 @@ fn every_reason_to_stop_has_its_name() {
     b.killed = true;
     b.pass(1);
     assert_eq!(b.oms.halt(), Halt::Killed);
+    for halt in [Halt::Credentials, Halt::Journal, Halt::None] {
+        assert_eq!(Halt::from_u8(halt as u8), halt, "as an operator is told");
+    }
 }
 
 #[test]
@@ -523,7 +560,7 @@ fn cancel_all_cancels_what_is_open() {
 #[test]
 fn listings_that_are_not_dense_are_refused() {
     let other = Instrument { id: InstrumentId(1), ..instrument() };
-    let refused = Oms::new(vec![(other, gate())], 2, 8).map(|_| ());
+    let refused = Oms::new(vec![(other, gate())], 2, 8, 0).map(|_| ());
     assert!(matches!(refused, Err(OmsError::Dense { id: 1, expected: 0, .. })));
 }
 

@@ -70,6 +70,7 @@
 //! | query: open at 10          | Un  | Un  | Un  | Pa  | Un  | Cp  | Un  | Pa  | Un  | -Un | -Fi | -Ca | -Ex | !Un | Un  |
 //! | query: open at 60          | Un  | Un  | Un  | Un  | Un  | Un  | Un  | Un  | Un  | -Un | -Fi | -Ca | -Ex | !Un | Un  |
 //! | query: filled              | Un  | Un  | Un  | Un  | Un  | Un  | Un  | Un  | Un  | Un  | =Fi | Un  | Un  | Un  | Un  |
+//! | query: filled at 10        | Un  | Un  | Un  | Ex  | Un  | Ex  | Un  | Ex  | Un  | -Un | -Fi | -Ca | =Ex | Un  | Un  |
 //! | query: cancelled at 10     | Un  | Un  | Un  | Ca  | Un  | Ca  | Un  | Ca  | Un  | =Un | -Fi | =Ca | -Ex | Un  | Un  |
 //! | query: ended at 0          | Ex  | Ex  | Ex  | Ex  | Ex  | Ex  | Ex  | Ex  | Un  | -Un | -Fi | -Ca | =Ex | -Re | Ex  |
 //!
@@ -506,7 +507,9 @@ impl Order {
                     self.reopen(Doubt::None)
                 }
             },
-            QueryStatus::Filled => self.on_end(OrderState::Filled, self.qty),
+            // Without the part that self-trade prevention took away, a filled order ends short of its quantity.
+            QueryStatus::Filled if cum_qty < self.qty => self.on_end(OrderState::Expired, cum_qty),
+            QueryStatus::Filled => self.on_end(OrderState::Filled, cum_qty),
             QueryStatus::Cancelled => self.on_end(OrderState::Cancelled, cum_qty),
             QueryStatus::Ended => self.on_end(OrderState::Expired, cum_qty),
         }

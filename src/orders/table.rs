@@ -301,7 +301,8 @@ impl OrderTable {
         self.report(slot, |o, _| o.on_unknown())
     }
 
-    /// Answer to a query; `venue_order_id` 0 = not said.
+    /// Answer to a query; `venue_order_id` 0 = not said. `NotFound` is believed of an order that was never accepted:
+    /// whoever may still have it on the way to the venue says [`OrderTable::on_unknown`] instead, and asks again.
     #[inline]
     pub fn on_query(
         &mut self,

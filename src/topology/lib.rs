@@ -54,4 +54,4 @@ pub use placement::{Layout, Thread, Topology};
 pub use refusal::TopologyError;
 pub use rings::{BackPressure, CAPACITY_MAX, CAPACITY_MIN, RingSpec};
 pub use rust_decimal::Decimal;
-pub use trading::{Kill, Quoter, Risk, Strategy, StrategyKind};
+pub use trading::{Kill, Quoter, Risk, SelfTrade, Strategy, StrategyKind};

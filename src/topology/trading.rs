@@ -110,6 +110,25 @@ impl Strategy {
     }
 }
 
+/// What the venue is told to do when an order of ours would meet another of ours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SelfTrade {
+    /// What it does by itself.
+    #[default]
+    Venue,
+    /// They trade.
+    None,
+    /// The one that takes expires.
+    ExpireTaker,
+    /// The one that rests expires.
+    ExpireMaker,
+    /// Both expire.
+    ExpireBoth,
+    /// Both shrink by what would have traded.
+    Decrement,
+}
+
 /// Section `risk`: what the gate lets through, of each account and instrument.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -140,6 +159,8 @@ pub struct Risk {
     pub market_stale_ms: u32,
     /// Age of an intent, from the bytes that caused it, beyond which it is refused, µs.
     pub intent_age_us_max: u32,
+    /// What the venue does when an order of ours would meet another of ours.
+    pub self_trade: SelfTrade,
 }
 
 impl Default for Risk {
@@ -156,6 +177,7 @@ impl Default for Risk {
             orders_burst: 10,
             market_stale_ms: 2_000,
             intent_age_us_max: 5_000,
+            self_trade: SelfTrade::Venue,
         }
     }
 }

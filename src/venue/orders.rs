@@ -222,6 +222,13 @@ pub enum OrderEvent<'a> {
         /// The venue's id.
         venue_order_id: u64,
     },
+    /// A stop has woken up and works in the book.
+    Triggered {
+        /// Whose.
+        id: ClientOrderId,
+        /// The venue's id.
+        venue_order_id: u64,
+    },
     /// A new order was refused.
     Rejected {
         /// Whose.

@@ -7,7 +7,7 @@
 //! | 5 | 1 | `flags` | bits of [`flag`] |
 //! | 6 | 2 | `source` | venue, strategy or account number of the sender |
 //! | 8 | 8 | `ts_recv_ns` | [`Ts`] at which the bytes that caused this message became visible |
-//! | 16 | 4 | `exch_delta_us` | exchange time minus receive time, µs; `i32::MIN` = none |
+//! | 16 | 4 | `exch_delta_us` | exchange time minus receive time, µs; `i32::MIN` = none. Of an order on its way to the gateway: [`Msg::mode_change`] |
 //! | 20 | 4 | `venue_seq` | low bits of the venue's sequence number |
 //! | 24 | 32 | `body` | four words, meaning by kind (see [`Kind`]) |
 //!
@@ -17,6 +17,9 @@ use crate::{InstrumentId, OrderType, Ts};
 
 /// Number of 64-bit words of a message in a ring slot (the slot's eighth word is the sequence).
 pub const MSG_WORDS: usize = 7;
+
+/// Changes of mode are counted within these bits.
+const MODE_CHANGES: u32 = 0xff_ffff;
 
 /// Flag bits.
 pub mod flag {
@@ -62,7 +65,8 @@ pub enum Kind {
     /// order that goes) or 0, 0. Carries END.
     IntentTail = 21,
 
-    /// oms → gateway, order that passed the gate: px, qty, slot, cause | ttl_us << 32.
+    /// oms → gateway, order that passed the gate: px, qty, slot, cause | ttl_us << 32; with the change of mode under
+    /// which it did ([`Msg::mode_change`]).
     SendNew = 32,
     /// oms → gateway: 0, venue order id (0 = unknown yet), slot, cause | ttl_us << 32.
     SendCancel = 33,
@@ -109,6 +113,8 @@ pub enum Kind {
     Session = 60,
     /// gateway → oms, behind the executions listed for an order: 1 = there are more / 0, next trade id, slot, 0.
     TradesListed = 61,
+    /// A stop has woken up and works in the book: 0, venue order id, slot, 0.
+    Triggered = 62,
 
     /// oms → strategy: order state: [`crate::OrderState`] as u8, cumulative filled qty, order id, reason code.
     Order = 72,
@@ -155,6 +161,7 @@ impl Kind {
             59 => Kind::Balance,
             60 => Kind::Session,
             61 => Kind::TradesListed,
+            62 => Kind::Triggered,
             72 => Kind::Order,
             73 => Kind::OwnFill,
             74 => Kind::Trading,
@@ -283,11 +290,13 @@ pub enum NotSent {
     Journal = 9,
     /// The venue has banned this address for a while.
     Banned = 10,
+    /// It was judged under a mode that has been left since.
+    ModeChanged = 11,
 }
 
 impl NotSent {
     /// All reasons, in code order.
-    pub const ALL: [NotSent; 10] = [
+    pub const ALL: [NotSent; 11] = [
         NotSent::Killed,
         NotSent::NoSession,
         NotSent::Aged,
@@ -298,6 +307,7 @@ impl NotSent {
         NotSent::Unsafe,
         NotSent::Journal,
         NotSent::Banned,
+        NotSent::ModeChanged,
     ];
 
     /// The reason with this code.
@@ -319,6 +329,7 @@ impl NotSent {
             NotSent::Unsafe => "unsafe",
             NotSent::Journal => "journal",
             NotSent::Banned => "banned",
+            NotSent::ModeChanged => "mode_changed",
         }
     }
 }
@@ -458,6 +469,26 @@ impl Msg {
         OrderType::from_u8((self.flags & flag::ORDER_TYPE) >> 1)
     }
 
+    /// The same, judged under this change of mode (24 bits): what the gateway holds an order against.
+    #[inline]
+    pub fn with_mode_change(mut self, change: u32) -> Msg {
+        self.exch_delta_us = (change & MODE_CHANGES) as i32;
+        self
+    }
+
+    /// The change of mode under which an order on its way to the gateway was judged, wrapping at 2^24.
+    #[inline]
+    pub fn mode_change(&self) -> u32 {
+        self.exch_delta_us as u32 & MODE_CHANGES
+    }
+
+    /// Whether an order on its way to the gateway was judged under an earlier mode than that of `change`.
+    #[inline]
+    pub fn is_of_earlier_mode(&self, change: u32) -> bool {
+        let behind = change.wrapping_sub(self.mode_change()) & MODE_CHANGES;
+        behind != 0 && behind <= MODE_CHANGES / 2
+    }
+
     /// Whether this intent or order is the first of two slots.
     #[inline]
     pub fn has_tail(&self) -> bool {
@@ -545,7 +576,7 @@ mod tests {
     #[test]
     fn every_kind_code_round_trips() {
         let known: Vec<u8> = (0..=255).filter(|c| Kind::from_u8(*c).is_some()).collect();
-        assert_eq!(known.len(), 35);
+        assert_eq!(known.len(), 36);
         for c in known {
             assert_eq!(Kind::from_u8(c).map(|k| k as u8), Some(c));
         }

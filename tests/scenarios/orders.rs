@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use corelane::controls::StopState;
+use corelane::controls::{Mode, StopState};
 use corelane::oms::Halt;
 use corelane::sim::Fate;
 use corelane::sim::wires::{Tamper, Way};
@@ -142,6 +142,50 @@ fn a_venue_that_halts_the_symbol_is_not_besieged() {
     rig.engine.venue_mut().set_trading(true);
     rig.run(5 * S);
     assert!(rig.orders_in(10 * S) > 0, "{:?}", rig.counters());
+    agrees(rig);
+}
+
+#[test]
+fn an_order_judged_before_the_mode_changed_does_not_leave_after() {
+    let mut rig = Rig::new(117);
+    let controls = rig.engine.controls().clone();
+    // Both quotes are let through at once, and the second waits for the first one's bytes: there the mode changes.
+    let tamper: Tamper = Box::new(move |way, payload| {
+        if way == Way::Outward && is_reply_to_place(&json(&payload)) {
+            let _ = controls.set_mode(Mode::Normal, Mode::Reduce);
+        }
+        vec![(0, payload)]
+    });
+    rig.engine.wires().tamper(ORDERS[0], Some(tamper));
+    rig.run(3 * S);
+    assert_eq!(rig.engine.controls().gateway_heard().change, 1);
+    assert_eq!(rig.engine.controls().gateway_heard().orders_sent, 1);
+    let counters = rig.counters();
+    assert_eq!(counters["gateway.not_sent_mode_changed"], 1, "{counters:?}");
+    // Whoever has no position has nothing to reduce.
+    assert_eq!(counters["gateway.orders_sent"], 1, "{counters:?}");
+    rig.honest();
+    agrees(rig);
+}
+
+#[test]
+fn an_order_that_is_taken_a_second_after_the_venue_has_not_found_it() {
+    let mut rig = Rig::new(118);
+    rig.run(2 * S);
+    // Orders are a second and a half on their way, and what asks about them is not.
+    let tamper: Tamper = Box::new(|way, payload| {
+        let late = way == Way::Outward && is_reply_to_place(&json(&payload));
+        vec![(if late { 3 * S / 2 } else { 0 }, payload)]
+    });
+    rig.engine.wires().tamper(ORDERS[0], Some(tamper));
+    rig.run(10 * S);
+    let counters = rig.counters();
+    assert!(counters["oms.queries"] > 0 && counters["oms.unknown"] > 0, "{counters:?}");
+    rig.honest();
+    rig.run(10 * S);
+    let open = rig.engine.venue().open_orders();
+    assert!(open.len() <= 2, "a quote that its strategy has given up rests for good: {open:?}");
+    assert!(rig.orders_in(3 * S) > 0, "{:?}", rig.counters());
     agrees(rig);
 }
 

@@ -325,6 +325,12 @@ impl Desk {
                     self.report(Kind::Acked, slot, 0, venue_order_id as i64, 0, now);
                 }
             }
+            OrderEvent::Triggered { id, venue_order_id } => {
+                if let Some(slot) = self.slot_of(id) {
+                    self.sent[slot.0 as usize].venue_order_id = venue_order_id;
+                    self.report(Kind::Triggered, slot, 0, venue_order_id as i64, 0, now);
+                }
+            }
             // The same identity twice: the first of them may live.
             OrderEvent::Rejected { id, code } if self.why() == RejectReason::Duplicate as i64 => {
                 if let Some(slot) = self.slot_of(id) {

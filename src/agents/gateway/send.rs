@@ -252,6 +252,10 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
         if !self.trading || !self.word.mode().takes_orders() {
             return Err(NotSent::NoSession);
         }
+        // What the oms let through before it heard of a change may be what the new mode forbids.
+        if msg.is_of_earlier_mode(self.word.change()) {
+            return Err(NotSent::ModeChanged);
+        }
         if now.since_ns(msg.ts_recv()) > msg.ttl_us() as u64 * 1_000 {
             return Err(NotSent::Aged);
         }

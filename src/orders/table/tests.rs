@@ -202,6 +202,8 @@ fn unknown_counts_as_open_until_the_query_answers() {
         (QueryStatus::Open, 40, (Unknown, 0, 100)),
         (QueryStatus::Open, 100, (Unknown, 0, 100)),
         (QueryStatus::Filled, 100, (Unknown, 0, 100)),
+        // The venue prevented the rest.
+        (QueryStatus::Filled, 40, (Unknown, 0, 40)),
         (QueryStatus::Cancelled, 0, (Cancelled, 0, 0)),
         (QueryStatus::Cancelled, 40, (Unknown, 0, 40)),
         (QueryStatus::Ended, 0, (Expired, 0, 0)),

@@ -60,7 +60,7 @@ fn unknown(t: &mut OrderTable, s: Slot) {
 type Report = (&'static str, fn(&mut OrderTable, Slot) -> Applied);
 
 /// The rows of the drawing.
-const REPORTS: [Report; 26] = [
+const REPORTS: [Report; 27] = [
     ("sent", |t, s| t.on_sent(s, Ts(3))),
     ("not sent", |t, s| t.on_not_sent(s)),
     ("acked", |t, s| t.on_acked(s, 5)),
@@ -96,6 +96,7 @@ const REPORTS: [Report; 26] = [
     ("query: open at 10", |t, s| t.on_query(s, QueryStatus::Open, 5, Qty(10))),
     ("query: open at 60", |t, s| t.on_query(s, QueryStatus::Open, 5, Qty(60))),
     ("query: filled", |t, s| t.on_query(s, QueryStatus::Filled, 5, Qty(QTY))),
+    ("query: filled at 10", |t, s| t.on_query(s, QueryStatus::Filled, 5, Qty(10))),
     ("query: cancelled at 10", |t, s| t.on_query(s, QueryStatus::Cancelled, 5, Qty(10))),
     ("query: ended at 0", |t, s| t.on_query(s, QueryStatus::Ended, 5, Qty(0))),
 ];

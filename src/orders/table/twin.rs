@@ -211,6 +211,7 @@ impl Sum {
             Report::Query(status, _, cum) => {
                 self.acked = true;
                 match status {
+                    QueryStatus::Filled if cum < order.qty.0 => self.hear_end(order, Expired, cum, was_done),
                     QueryStatus::Filled => self.hear_end(order, Filled, order.qty.0, was_done),
                     QueryStatus::Cancelled => self.hear_end(order, Cancelled, cum, was_done),
                     QueryStatus::Ended => self.hear_end(order, Expired, cum, was_done),

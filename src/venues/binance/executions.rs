@@ -3,7 +3,8 @@
 //! | event | becomes |
 //! |---|---|
 //! | `executionReport` of an order of ours, by `x`: `NEW` | `Acked` |
-//! | … `TRADE` | `Fill` |
+//! | … `NEW` of a stop that is on the book (`w`) | `Triggered` |
+//! | … `TRADE` | `Fill`; and `Expired` when it filled what self-trade prevention had left of the order |
 //! | … `CANCELED` | `Cancelled` |
 //! | … `EXPIRED`; `TRADE_PREVENTION` that ended the order | `Expired` |
 //! | … `REJECTED` | `Rejected` |
@@ -43,6 +44,11 @@ impl Holdings {
 /// A decoded message; what comes as a list is in the session's vectors.
 pub(crate) enum Decoded {
     Plain(OrderEvent<'static>),
+    /// The last execution of an order that ends short of its quantity.
+    Last {
+        fill: OrderEvent<'static>,
+        end: OrderEvent<'static>,
+    },
     OpenOrders,
     Refused {
         failed: OrderEvent<'static>,
@@ -71,7 +77,7 @@ pub(crate) fn decode(
         return Err(OrderError::UnknownEvent);
     }
     match fields.text(b'e')? {
-        "executionReport" => execution(&fields, holdings).map(Decoded::Plain),
+        "executionReport" => execution(&fields, holdings),
         "outboundAccountPosition" => {
             balances(fields.elements(b'B')?, ["a", "f", "l"], holdings, assets)?;
             Ok(Decoded::Account { full: false })
@@ -96,21 +102,22 @@ fn client_id<'a>(fields: &Letters<'_, 'a>) -> Result<&'a str, OrderError> {
     }
 }
 
-fn execution(fields: &Letters<'_, '_>, holdings: &Holdings) -> Result<OrderEvent<'static>, OrderError> {
+fn execution(fields: &Letters<'_, '_>, holdings: &Holdings) -> Result<Decoded, OrderError> {
     let Ok(id) = ClientOrderId::parse(client_id(fields)?.as_bytes()) else {
-        return Ok(OrderEvent::Foreign);
+        return Ok(Decoded::Plain(OrderEvent::Foreign));
     };
     let i = holdings.instrument(fields.text(b's')?)?;
     let venue_order_id = fields.u64(b'i')?;
     let cum_qty = Qty(fields.number(b'z', i.qty_decimals)?);
-    Ok(match fields.text(b'x')? {
+    let event = match fields.text(b'x')? {
+        "NEW" if has_triggered(fields)? => OrderEvent::Triggered { id, venue_order_id },
         "NEW" => OrderEvent::Acked { id, venue_order_id },
         "TRADE" => OrderEvent::Fill { id, venue_order_id, fill: fill(fields, i, cum_qty, holdings)? },
         "CANCELED" => OrderEvent::Cancelled { id, venue_order_id, cum_qty },
         "EXPIRED" => OrderEvent::Expired { id, venue_order_id, cum_qty },
         // Self-trade prevention may take only a part; then the order lives on.
         "TRADE_PREVENTION" => match fields.text(b'X')? {
-            "EXPIRED_IN_MATCH" | "EXPIRED" | "CANCELED" => {
+            "EXPIRED_IN_MATCH" | "EXPIRED" | "CANCELED" | "FILLED" => {
                 OrderEvent::Expired { id, venue_order_id, cum_qty }
             }
             _ => OrderEvent::Control,
@@ -118,7 +125,21 @@ fn execution(fields: &Letters<'_, '_>, holdings: &Holdings) -> Result<OrderEvent
         // The report gives a reason in words; the code is that of the same refusal as an answer.
         "REJECTED" => OrderEvent::Rejected { id, code: code::NEW_ORDER_REJECTED },
         _ => return Err(OrderError::UnknownEvent),
-    })
+    };
+    if matches!(event, OrderEvent::Fill { .. })
+        && fields.text(b'X')? == "FILLED"
+        && cum_qty < Qty(fields.number(b'q', i.qty_decimals)?)
+    {
+        let end = OrderEvent::Expired { id, venue_order_id, cum_qty };
+        return Ok(Decoded::Last { fill: event, end });
+    }
+    Ok(Decoded::Plain(event))
+}
+
+/// Whether a new order is a stop that no longer waits: such an order is reported twice.
+fn has_triggered(fields: &Letters<'_, '_>) -> Result<bool, OrderError> {
+    let waits = fields.find(b'o')?.and_then(Value::text);
+    Ok(waits.is_some_and(|kind| !matches!(kind, "LIMIT" | "LIMIT_MAKER" | "MARKET")) && fields.bool(b'w')?)
 }
 
 fn fill(
@@ -190,6 +211,8 @@ pub(crate) fn balances(
 
 #[cfg(test)]
 mod tests {
+    use venue::OrderSession;
+
     use super::*;
     use crate::session::tests::{ID, hear, id, session};
 
@@ -242,6 +265,40 @@ mod tests {
     }
 
     #[test]
+    fn a_stop_is_reported_when_it_is_taken_and_when_it_triggers() {
+        let (id, venue_order_id) = (id(), 4_293_153);
+        let (taken, triggered) = (
+            says(OrderEvent::Acked { id, venue_order_id }),
+            says(OrderEvent::Triggered { id, venue_order_id }),
+        );
+        for kind in ["STOP_LOSS_LIMIT", "TAKE_PROFIT_LIMIT"] {
+            let on_book = report("NEW", "NEW").replace(r#""o":"LIMIT""#, &format!(r#""o":"{kind}""#));
+            assert_eq!(read(&on_book.replace(r#""w":true"#, r#""w":false"#)), taken, "{kind}");
+            assert_eq!(read(&on_book), triggered, "{kind}");
+        }
+        let post_only = report("NEW", "NEW").replace(r#""o":"LIMIT""#, r#""o":"LIMIT_MAKER""#);
+        assert_eq!(read(&post_only), taken);
+    }
+
+    #[test]
+    fn a_filled_order_of_which_a_part_was_prevented_has_ended() {
+        let said = |report: String| {
+            let mut said = Vec::new();
+            session()
+                .on_message(&mut report.into_bytes(), |event| said.push(format!("{event:?}")))
+                .expect("valid");
+            said
+        };
+        let (id, venue_order_id, cum_qty) = (id(), 4_293_153, Qty(75_000_000));
+        let short = said(report("TRADE", "FILLED"));
+        let end = OrderEvent::Expired { id, venue_order_id, cum_qty };
+        assert_eq!((short.len(), short.last()), (2, Some(&format!("{end:?}"))));
+        assert_eq!(said(report("TRADE", "PARTIALLY_FILLED")), short[..1]);
+        let whole = report("TRADE", "FILLED").replace(r#""q":"1.00000000""#, r#""q":"0.75000000""#);
+        assert_eq!(said(whole), short[..1]);
+    }
+
+    #[test]
     fn a_cancelled_order_is_known_by_its_original_id() {
         let cancelled = report("CANCELED", "CANCELED");
         let by = |c: &str, original: &str| {
@@ -264,7 +321,7 @@ mod tests {
 
     #[test]
     fn fills_are_checked_before_they_count() {
-        let fill = |from: &str, to: &str| read(&report("TRADE", "FILLED").replace(from, to));
+        let fill = |from: &str, to: &str| read(&report("TRADE", "PARTIALLY_FILLED").replace(from, to));
         let range = |answer: Result<String, OrderError>| match answer {
             Err(OrderError::Range { field, rule, .. }) => (field, rule),
             other => panic!("{other:?}"),

@@ -205,9 +205,10 @@ impl OrderSession for BinanceOrders {
                 }
                 sink(event);
             }
-            Decoded::Refused { failed, event } => {
-                sink(failed);
-                sink(event);
+            Decoded::Refused { failed: first, event: second }
+            | Decoded::Last { fill: first, end: second } => {
+                sink(first);
+                sink(second);
             }
             Decoded::Pair(orders) => {
                 for (id, venue_order_id) in orders {
