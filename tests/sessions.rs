@@ -94,7 +94,10 @@ fn executions_missed_while_nothing_was_connected_are_fetched_and_trading_comes_b
 #[test]
 fn order_connections_are_replaced_before_their_end_without_a_gap() {
     let life = "connection_life_s = 3\n";
-    let run = Run::new(5, 20.0, life, |setup| setup.venue.limits.connection_ms = 60_000);
+    let run = Run::new(5, 20.0, life, |setup| {
+        setup.venue.limits.connection_ms = 60_000;
+        setup.venue.limits.shutdown_notice_ms = 0;
+    });
     let start = run.engine.now();
     let (outcome, differences) = run.finish();
     assert_eq!((outcome.fate, differences), (Fate::Quiesced, Vec::new()));

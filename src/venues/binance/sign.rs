@@ -1,6 +1,7 @@
 //! Keys and signatures: HMAC-SHA256 of every request, or Ed25519 of the logon.
 
 use core::fmt;
+use std::sync::Arc;
 
 use hmac::{Hmac, KeyInit, Mac};
 use ring::signature::Ed25519KeyPair;
@@ -15,7 +16,8 @@ pub const SIGNATURE_LEN: usize = 64;
 /// Longest API key that is taken. Binance's have 64 characters.
 pub const API_KEY_LEN_MAX: usize = 128;
 
-/// An API key and its secret. Prints as nothing, and the secret is overwritten when it is dropped.
+/// An API key and its secret. Prints as nothing; an HMAC secret and the text of a private key are overwritten when they are
+/// dropped.
 #[derive(Clone)]
 pub struct Credentials {
     key: Zeroizing<String>,
@@ -25,8 +27,8 @@ pub struct Credentials {
 #[derive(Clone)]
 enum Secret {
     Hmac(Zeroizing<String>),
-    /// The private key, PKCS#8 DER.
-    Ed25519(Zeroizing<Vec<u8>>),
+    /// Read once: a session cannot meet a key that is none.
+    Ed25519(Arc<Ed25519KeyPair>),
 }
 
 /// Why a key or secret was refused. Carries neither.
@@ -68,8 +70,8 @@ impl Credentials {
         }
         let secret = if secret_text.starts_with("-----BEGIN") {
             let der = pem::private_key(secret_text).ok_or(CredentialsError::Pem)?;
-            Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).map_err(|_| CredentialsError::Pem)?;
-            Secret::Ed25519(der)
+            let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der);
+            Secret::Ed25519(Arc::new(pair.map_err(|_| CredentialsError::Pem)?))
         } else {
             Secret::Hmac(Zeroizing::new(secret_text.to_owned()))
         };
@@ -108,7 +110,7 @@ impl fmt::Debug for Credentials {
 pub(crate) enum Signer {
     Hmac(Hmac<Sha256>),
     /// The key, and the payload: what it begins with, then what is signed. Used for the logon, not for orders.
-    Ed25519(Box<Ed25519KeyPair>, Vec<u8>, usize),
+    Ed25519(Arc<Ed25519KeyPair>, Vec<u8>, usize),
 }
 
 impl Signer {
@@ -124,14 +126,11 @@ impl Signer {
                 prepared.update(prefix);
                 Signer::Hmac(prepared)
             }
-            Secret::Ed25519(der) => match Ed25519KeyPair::from_pkcs8_maybe_unchecked(der) {
-                Ok(pair) => {
-                    let mut payload = Vec::with_capacity(2_048);
-                    payload.extend_from_slice(prefix);
-                    Signer::Ed25519(Box::new(pair), payload, prefix.len())
-                }
-                Err(_) => unreachable!("the key was read when the credentials were made"),
-            },
+            Secret::Ed25519(pair) => {
+                let mut payload = Vec::with_capacity(2_048);
+                payload.extend_from_slice(prefix);
+                Signer::Ed25519(pair.clone(), payload, prefix.len())
+            }
         }
     }
 
