@@ -590,8 +590,8 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
         self.desk.counts.rolled_over += 1;
     }
 
-    /// Something was said about our orders that nobody could read, or that cannot be: what rests at the venue is cancelled, listed and
-    /// compared with the balances before another order may leave, as at the opening of a session.
+    /// Something was said about our orders that nobody could read, or that cannot be: what rests at the venue is
+    /// cancelled, listed and compared with the balances before another order may leave, as at the opening of a session.
     #[cold]
     fn distrust(&mut self, now: Ts) {
         self.trading = false;
