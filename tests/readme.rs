@@ -255,7 +255,9 @@ fn the_code_map_is_the_tree() {
     let missing: Vec<&String> = wanted.iter().filter(|f| !named.contains(f.as_str())).collect();
     assert!(missing.is_empty(), "give each a line in the code map of README.md: {missing:?}");
     for file in page.split(['(', '`', ' ']).filter_map(|w| w.split([')', '`']).next()) {
-        if (file.ends_with(".rs") || file.ends_with(".toml")) && file.contains('/') {
+        // What `corelane-simvenue --out venue` writes is not in the tree.
+        let written = file.starts_with("venue/");
+        if (file.ends_with(".rs") || file.ends_with(".toml")) && file.contains('/') && !written {
             assert!(root().join(file).exists(), "README.md names {file}, which is not there");
         }
     }
