@@ -151,7 +151,7 @@ fn orders_and_their_answers_allocate_nothing() {
         r#"{"id":"s","status":200,"result":{"subscriptionId":0}}"#.to_owned(),
         format!(r#"{{"id":"p{text}","status":200,"result":{{"symbol":"BTCUSDT","orderId":12569099453}}}}"#),
         format!(r#"{{"id":"p{text}","status":400,"error":{{"code":-2010,"msg":"x"}}}}"#),
-        format!(r#"{{"subscriptionId":0,"event":{{"e":"executionReport","E":1,"s":"BTCUSDT","c":"{text}","S":"BUY","C":"","x":"TRADE","X":"FILLED","i":4293153,"l":"0.25","z":"0.75","L":"0.102644","n":"0.0001","N":"BTC","T":1,"t":77,"m":true}}}}"#),
+        format!(r#"{{"subscriptionId":0,"event":{{"e":"executionReport","E":1,"s":"BTCUSDT","c":"{text}","S":"BUY","C":"","x":"TRADE","X":"FILLED","q":"0.75","i":4293153,"l":"0.25","z":"0.75","L":"0.102644","n":"0.0001","N":"BTC","T":1,"t":77,"m":true}}}}"#),
         r#"{"subscriptionId":0,"event":{"e":"outboundAccountPosition","E":1,"u":1,"B":[{"a":"BTC","f":"1.0","l":"0.5"}]}}"#.to_owned(),
         report,
     ]

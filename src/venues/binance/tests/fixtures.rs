@@ -113,6 +113,12 @@ fn execution_reports() {
             ("NEW", OrderEvent::Acked { id: of, venue_order_id }) => {
                 assert_eq!((of, venue_order_id), (id(), venue_id));
             }
+            // A stop that is on the book, and so no longer sleeps.
+            ("NEW", OrderEvent::Triggered { id: of, venue_order_id }) => {
+                assert_eq!((of, venue_order_id), (id(), venue_id));
+                assert_eq!(event["w"], true);
+                assert!(event["o"].as_str().is_some_and(|o| o.contains("STOP") || o.contains("TAKE_PROFIT")));
+            }
             ("CANCELED", OrderEvent::Cancelled { id: of, venue_order_id, cum_qty })
             | ("EXPIRED" | "TRADE_PREVENTION", OrderEvent::Expired { id: of, venue_order_id, cum_qty }) => {
                 assert_eq!((of, venue_order_id, cum_qty.0), (id(), venue_id, mantissa(&event["z"])));

@@ -45,7 +45,7 @@ fn seeds() -> Vec<Vec<u8>> {
         r#"{"stream":"btcusdt@trade","data":{"e":"trade","E":1723161255343,"s":"BTCUSDT","t":3735683259,"p":"61837.63000000","q":"0.02000000","T":1723161255342,"m":true,"M":true}}"#,
         r#"{"lastUpdateId":1027024,"bids":[["4.00000000","431.00000000"],["3.9","1"]],"asks":[["4.00000200","12.00000000"]]}"#,
         r#"{"rateLimits":[{"rateLimitType":"ORDERS","interval":"SECOND","intervalNum":10,"limit":100}],"symbols":[{"symbol":"BTCUSDT","status":"TRADING","baseAsset":"BTC","quoteAsset":"USDT","filters":[{"filterType":"PRICE_FILTER","minPrice":"0.01","maxPrice":"1000000.00","tickSize":"0.01"},{"filterType":"LOT_SIZE","minQty":"0.00001","maxQty":"9000","stepSize":"0.00001"},{"filterType":"NOTIONAL","minNotional":"5.0"}]}]}"#,
-        r#"{"subscriptionId":0,"event":{"e":"executionReport","E":1,"s":"BTCUSDT","c":"ID","S":"BUY","C":"","x":"TRADE","X":"FILLED","i":4293153,"l":"0.25","z":"0.75","L":"0.102644","n":"0.0001","N":"BTC","T":1,"t":77,"m":true}}"#,
+        r#"{"subscriptionId":0,"event":{"e":"executionReport","E":1,"s":"BTCUSDT","c":"ID","S":"BUY","C":"","x":"TRADE","X":"FILLED","q":"0.75","i":4293153,"l":"0.25","z":"0.75","L":"0.102644","n":"0.0001","N":"BTC","T":1,"t":77,"m":true}}"#,
         r#"{"subscriptionId":0,"event":{"e":"outboundAccountPosition","E":1,"u":1,"B":[{"a":"BTC","f":"1.0","l":"0.5"}]}}"#,
         r#"{"id":"pID","status":200,"result":{"symbol":"BTCUSDT","orderId":12569099453,"clientOrderId":"ID"}}"#,
         r#"{"id":"qID","status":200,"result":{"symbol":"BTCUSDT","orderId":1,"status":"FILLED","executedQty":"1"}}"#,
@@ -79,7 +79,8 @@ impl Readers {
         prop_assert_eq!(delivered, feed.is_ok() as usize);
         delivered = 0;
         let orders = self.orders.on_message(&mut bytes.to_vec(), |_| delivered += 1);
-        prop_assert_eq!(delivered, orders.is_ok() as usize);
+        // What is refused says nothing; what is taken says something, a failure and its limits beside the answer.
+        prop_assert_eq!(delivered > 0, orders.is_ok());
         let snapshot = self.feed.parse_snapshot(InstrumentId(0), &mut bytes.to_vec());
         let info = parse_exchange_info(&mut bytes.to_vec(), VenueId(0), &["BTCUSDT"], InstrumentId(0));
         let taken = [feed.is_ok(), orders.is_ok(), snapshot.is_ok(), info.is_ok()];
