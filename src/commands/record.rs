@@ -1,7 +1,7 @@
 //! The record of commands: one JSON object a line, appended and flushed to disk, in the state directory.
 //!
-//! A command is noted when it is about to be carried out (`asked`), and again with its outcome. At [`BYTES_MAX`] the file
-//! is put aside; [`KEPT`] of those are kept.
+//! A command is noted when it is about to be carried out (`asked`), and again with its outcome. At `BYTES_MAX` the file
+//! is put aside; `KEPT` of those are kept.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
