@@ -45,6 +45,8 @@ const LEAVES_MAX: usize = 20;
 const LOST_MAX: usize = 50;
 /// Turns of agents and venue until a tick must have been dealt with.
 const TURNS_MAX: usize = 1_000;
+/// Time of a turn on a clock that stands still, ns.
+const TURN_NS: u64 = 1_000;
 
 /// Spans of `ticks` ticks after `warm_up` others: to the order ring, and to the signed bytes. With or without a journal.
 pub(crate) fn run(
@@ -463,10 +465,10 @@ impl Rig {
     fn open(&mut self) -> Result<(), Box<dyn Error>> {
         self.agents.start();
         self.settle()?;
-        self.hear(&depth(SNAPSHOT_ID, BID_CENTS))?;
+        self.hear(&depth(SNAPSHOT_ID, BID_CENTS, self.clock.now()))?;
         // The update that continues the snapshot: before it nobody knows whether both are of one book.
         self.update_id += 1;
-        self.hear(&depth(self.update_id, BID_CENTS))?;
+        self.hear(&depth(self.update_id, BID_CENTS, self.clock.now()))?;
         // The book's own touch has been quoted: from here on the market leaves and comes back.
         self.move_away(0)?;
         for n in 0..50 {
@@ -480,7 +482,7 @@ impl Rig {
         // What the agents have counted they publish on their slow beat.
         let asked = self.clock.now();
         while self.clock.now().since_ns(asked) < 100_000_000 {
-            self.agents.step();
+            self.step();
         }
         let stats = self.segment.snapshot();
         let counters: Vec<_> = stats.counters.iter().filter(|c| c.1 > 0).collect();
@@ -548,10 +550,18 @@ impl Rig {
         self.settle()
     }
 
+    /// One turn of every agent. A clock that stands still is moved on: the agents' deadlines are in its time.
+    fn step(&mut self) -> usize {
+        if let Clock::Virtual(clock) = &self.clock {
+            clock.advance_ns(TURN_NS);
+        }
+        self.agents.step()
+    }
+
     /// Agents and venue by turns until nobody has anything to say.
     fn settle(&mut self) -> Result<(), Box<dyn Error>> {
         for _ in 0..TURNS_MAX {
-            let mut busy = self.agents.step() > 0;
+            let mut busy = self.step() > 0;
             for (i, wire) in self.wires.iter().enumerate() {
                 while let Some(mut payload) = { lock(&wire.outward).pop_front() } {
                     busy = true;
@@ -575,9 +585,11 @@ impl Rig {
     }
 }
 
-fn depth(id: u64, bid_cents: u64) -> String {
+/// An update of one bid, as of `now`: a time that is not near its own makes the feed doubt it.
+fn depth(id: u64, bid_cents: u64, now: Ts) -> String {
     format!(
-        r#"{{"stream":"btcusdt@depth@100ms","data":{{"e":"depthUpdate","E":1723161255208,"s":"BTCUSDT","U":{id},"u":{id},"b":[["{}.{:02}000000","1.00000000"]],"a":[]}}}}"#,
+        r#"{{"stream":"btcusdt@depth@100ms","data":{{"e":"depthUpdate","E":{},"s":"BTCUSDT","U":{id},"u":{id},"b":[["{}.{:02}000000","1.00000000"]],"a":[]}}}}"#,
+        now.0 / 1_000_000,
         bid_cents / 100,
         bid_cents % 100
     )
