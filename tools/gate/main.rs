@@ -99,6 +99,8 @@ enum Failure {
     Revision(#[from] RevisionError),
     #[error("{0}")]
     Base(RevisionError),
+    #[error("{0}")]
+    BaseSilent(SessionError),
     #[error(transparent)]
     Build(#[from] BuildError),
     #[error(transparent)]
@@ -128,8 +130,8 @@ fn main() -> ExitCode {
     match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
-        // A base that is not there, or not yet able to speak, is no fault of the change.
-        Err(Failure::Base(why)) if or_skip => {
+        // A base that is not there, or not able to speak, is no fault of the change.
+        Err(why @ (Failure::Base(_) | Failure::BaseSilent(_))) if or_skip => {
             println!("skipped: {why}");
             ExitCode::SUCCESS
         }
@@ -227,8 +229,12 @@ fn run(base: &str, head: &str, options: &Options) -> Result<bool, Failure> {
     let accepted = repository.accepted(&base, &head)?;
     let build = |revision| builds.build(revision, builds::TREE, &options.plan.benches);
     let built = [build(&base)?, build(&head)?];
-    let (slower, text, json) =
-        compare([&base, &head], built.each_ref(), &options.plan, &accepted, builds.dir())?;
+    let compared = compare([&base, &head], built.each_ref(), &options.plan, &accepted, builds.dir());
+    let (slower, text, json) = compared.map_err(|why| match why {
+        // What ails the base alone the change may be there to mend.
+        SessionError::Failed { side, .. } if side == session::SIDES[0] => Failure::BaseSilent(why),
+        why => Failure::Session(why),
+    })?;
     print!("{text}");
     write_json(options, &json)?;
     Ok(slower.is_empty())

@@ -109,8 +109,9 @@ pub(crate) fn run(built: [&Built; 2], plan: &Plan, scratch: &Path) -> Result<Fou
         let sides = [0, 1].map(|side| scope.spawn(move || count(side, built[side], &plan.benches, scratch)));
         sides.map(|s| s.join().unwrap_or_else(|_| Err(panicked(SIDES[0]))))
     });
-    for (side, counted) in [base, head].into_iter().enumerate() {
-        let (counts, remark) = counted?;
+    // Head first: a base that fails alone is another matter than one that fails as head does.
+    let head = head?;
+    for (side, (counts, remark)) in [base?, head].into_iter().enumerate() {
         measured.counted[side] = counts;
         remarks.extend(remark);
     }

@@ -197,7 +197,17 @@ fn two_revisions_are_built_compared_and_judged() {
         .unwrap()
         .replace("fn main() {", "fn main() { panic!();");
     here.write("benches/parse.rs", &dies);
-    let (code, _, err) = here.gate(&[&run("HEAD", "WORK")[..], &["--bench", "parse"]].concat());
+    let judge = |base: &str, head: &str| {
+        here.gate(&[&run(base, head)[..], &["--bench", "parse", "--or-skip"]].concat())
+    };
+    let (code, _, err) = judge("HEAD", "WORK");
     assert_eq!(code, Some(3), "{err}");
     assert!(err.contains("bench parse of head ended") && err.contains("--gate count"), "{err}");
+
+    // One that dies in the base alone may be what the change mends; one that dies in both is not mended.
+    let (code, out, err) = judge("WORK", "HEAD");
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.starts_with("skipped: bench parse of base ended"), "{out}");
+    let (code, _, err) = judge("WORK", "WORK");
+    assert!(code == Some(3) && err.contains("bench parse of head ended"), "{err}");
 }
