@@ -7,6 +7,7 @@
 mod balances;
 mod counts;
 mod halt;
+mod hearing;
 mod intents;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use crate::controls::{ControlWord, Mode};
 pub use balances::VenueBalance;
 pub use counts::OmsCounts;
 pub use halt::{Halt, reason};
+use hearing::Hearing;
 
 /// An unacknowledged order or cancel is asked about after this long.
 const ANSWER_NS: u64 = 1_000_000_000;
@@ -89,8 +91,8 @@ pub struct Oms {
     check_at: Box<[Ts]>,
     /// Questions in a row about the order in a slot that settled nothing, at most [`PATIENCE_MAX`].
     patience: Box<[u8]>,
-    /// At that time, offer the cancel again instead of asking.
-    cancel_again: Box<[bool]>,
+    /// When to offer the cancel of the order in a slot again, which could not leave or was lost; zero = never.
+    cancel_at: Box<[Ts]>,
     /// Until when the order in a slot, given up on our own conclusion, is kept for late reports; zero = it was not.
     kept_until: Box<[Ts]>,
     /// How long after it was sent the venue may still take an order, ns.
@@ -107,6 +109,9 @@ pub struct Oms {
     /// Full balances have come that the ledger has not been compared with.
     to_compare: bool,
     session: bool,
+    hearing: Hearing,
+    /// Trading waits for the account stream.
+    deaf: bool,
     fault: Halt,
     halt: Halt,
     mode: Mode,
@@ -177,7 +182,7 @@ impl Oms {
             ledger,
             check_at: vec![Ts(0); slots].into_boxed_slice(),
             patience: vec![0; slots].into_boxed_slice(),
-            cancel_again: vec![false; slots].into_boxed_slice(),
+            cancel_at: vec![Ts(0); slots].into_boxed_slice(),
             kept_until: vec![Ts(0); slots].into_boxed_slice(),
             order_late_max_ns,
             reopened: 0,
@@ -188,6 +193,8 @@ impl Oms {
             listing: false,
             to_compare: false,
             session: false,
+            hearing: Hearing::default(),
+            deaf: false,
             fault: Halt::None,
             halt: Halt::Session,
             mode: Mode::Normal,
@@ -309,17 +316,19 @@ impl Oms {
             }
             Some(Kind::Cancelled) => {
                 let applied = self.table.on_cancelled(slot, Qty(msg.body[0]));
+                self.hearing.heard();
                 self.settle(slot, applied, 0, now, port);
             }
             Some(Kind::Expired) => {
                 let applied = self.table.on_expired(slot, Qty(msg.body[0]));
+                self.hearing.heard();
                 self.settle(slot, applied, 0, now, port);
             }
             Some(Kind::CancelRejected) => {
                 self.counts.cancel_rejected += 1;
                 let applied = self.table.on_cancel_rejected(slot);
                 if self.table.get(slot).is_some_and(|o| o.state.is_open()) {
-                    self.check_at[slot.0 as usize] = now.plus_ns(CROSSED_NS);
+                    sooner(&mut self.check_at[slot.0 as usize], now.plus_ns(CROSSED_NS));
                 }
                 self.settle(slot, applied, refusal(msg), now, port);
             }
@@ -369,7 +378,13 @@ impl Oms {
             *at = if *at <= now { by } else { (*at).min(by) };
             return;
         }
+        let acked = self.table.get(slot).filter(|o| o.acked && o.state.is_open()).map(|o| o.ts_new);
         let applied = self.table.on_query(slot, status, msg.body[1] as u64, Qty(msg.body[3]));
+        let ended = matches!(status, QueryStatus::Filled | QueryStatus::Cancelled | QueryStatus::Ended);
+        if let (Some(ts_new), true, Applied::State(_)) = (acked, ended, applied) {
+            self.hearing.missed(ts_new, now);
+            self.deaf = self.hearing.is_waiting(now);
+        }
         if status == QueryStatus::NotFound
             && taken_by.is_some()
             && self.table.get(slot).is_some_and(|o| !o.state.is_open())
@@ -383,7 +398,10 @@ impl Oms {
         match self.table.get(slot).map(|o| o.state) {
             Some(OrderState::Live | OrderState::PartiallyFilled) => self.check_at[slot.0 as usize] = Ts(0),
             // Still there long after its cancel: that one was lost.
-            Some(OrderState::CancelPending) if status == QueryStatus::Open => self.cancel_later(slot, now),
+            Some(OrderState::CancelPending) if status == QueryStatus::Open => {
+                self.check_at[slot.0 as usize] = Ts(0);
+                self.cancel_later(slot, now);
+            }
             _ => {}
         }
         self.settle(slot, applied, 0, now, port);
@@ -403,6 +421,9 @@ impl Oms {
             cum_qty: (second.body[2] != 0).then_some(Qty(second.body[2])),
             trade_id: first.body[3] as u64,
         };
+        if fill.cum_qty.is_some() {
+            self.hearing.heard(); // a list does not say it
+        }
         let Some(order) = self.table.get(slot).copied() else {
             self.counts.late += 1;
             return;
@@ -456,9 +477,7 @@ impl Oms {
         self.tell(slot, why, now, port);
         let Some(order) = self.table.get(slot) else { return };
         if order.state == OrderState::Unknown || order.missing().0 > 0 {
-            let at = &mut self.check_at[slot.0 as usize];
-            let soon = now.plus_ns(CROSSED_NS);
-            *at = if *at == Ts(0) { soon } else { (*at).min(soon) };
+            sooner(&mut self.check_at[slot.0 as usize], now.plus_ns(CROSSED_NS));
             if order.state == OrderState::Unknown {
                 self.counts.unknown += matches!(applied, Applied::State(_)) as u64;
                 self.unknown_open = true;
@@ -513,6 +532,9 @@ impl Oms {
     }
 
     fn on_session(&mut self, up: bool, none_open: bool, now: Ts, port: &mut impl OmsPort) {
+        if up {
+            self.hearing.begin(now);
+        }
         self.session = up;
         for i in 0..self.table.capacity() as u32 {
             let slot = Slot(i);
@@ -614,6 +636,8 @@ impl Oms {
             Halt::Balances
         } else if self.unknown_open {
             Halt::UnknownOrder
+        } else if self.deaf {
+            Halt::AccountStream
         } else {
             Halt::None
         }
@@ -650,6 +674,7 @@ impl Oms {
     }
 
     fn deadlines(&mut self, now: Ts, port: &mut impl OmsPort) {
+        self.deaf = self.hearing.is_waiting(now);
         for i in 0..self.table.capacity() as u32 {
             let slot = Slot(i);
             let at = self.check_at[i as usize];
@@ -658,21 +683,18 @@ impl Oms {
                 *kept_until = Ts(0);
                 self.table.release(slot);
             }
-            if at == Ts(0) && self.withdrawing {
+            let wanted = self.cancel_at[i as usize];
+            if wanted == Ts(0) && at == Ts(0) && self.withdrawing {
                 // A cancel that was refused is no blind repeat: the order has been asked about since.
                 let cause = Msg::new(Kind::IntentCancel, InstrumentId(0), now);
                 self.cancel(slot, &cause, now, port);
+            } else if wanted != Ts(0) && wanted <= now {
+                self.cancel_anew(slot, now, port);
             }
             if at == Ts(0) || at > now {
                 continue;
             }
             match self.table.get(slot).map(|o| o.state) {
-                Some(state)
-                    if state.is_open() && state != OrderState::Unknown && self.cancel_again[i as usize] =>
-                {
-                    let cause = Msg::new(Kind::IntentCancel, InstrumentId(0), now);
-                    self.send_cancel(slot, &cause, now, port);
-                }
                 Some(OrderState::Pending) => {
                     let applied = self.table.on_unknown(slot);
                     self.settle(slot, applied, 0, now, port);
@@ -683,6 +705,12 @@ impl Oms {
             }
         }
     }
+}
+
+/// An order is looked at by then, or sooner if that was planned: whatever is done about it meanwhile, and however often,
+/// does not put its question off.
+fn sooner(check_at: &mut Ts, by: Ts) {
+    *check_at = if *check_at == Ts(0) { by } else { (*check_at).min(by) };
 }
 
 /// What the strategy is told of a refusal: its meaning where the venue's code has one.

@@ -34,6 +34,8 @@ pub enum Halt {
     Journal = 13,
     /// The venue refuses key, signature or permission: no order can succeed until a person has looked.
     Credentials = 14,
+    /// Orders ended of which the account stream said nothing. Trading waits, and tries again ever more seldom.
+    AccountStream = 15,
 }
 
 impl Halt {
@@ -55,11 +57,12 @@ impl Halt {
             Halt::Credentials => "credentials_refused",
             Halt::Withdrawing => "withdrawing",
             Halt::Journal => "journal",
+            Halt::AccountStream => "account_stream_silent",
         }
     }
 
     /// All of them, in the order of their codes.
-    pub const ALL: [Halt; 15] = [
+    pub const ALL: [Halt; 16] = [
         Halt::None,
         Halt::Killed,
         Halt::Quiesce,
@@ -75,6 +78,7 @@ impl Halt {
         Halt::Withdrawing,
         Halt::Journal,
         Halt::Credentials,
+        Halt::AccountStream,
     ];
 
     /// From its code; what is no code reads as a conflict, which nobody takes for trading.

@@ -5,9 +5,9 @@
 
 use orders::{Applied, OrderEntry};
 use risk::{GateInputs, GateOrder};
-use wire::{Kind, Msg, OrderId, OrderState, OrderType, Px, Qty, Slot, Ts, flag};
+use wire::{InstrumentId, Kind, Msg, OrderId, OrderState, OrderType, Px, Qty, Slot, Ts, flag};
 
-use super::{ANSWER_NS, CROSSED_NS, Halt, Mode, Oms, OmsInputs, OmsPort, reason};
+use super::{ANSWER_NS, CROSSED_NS, Halt, Mode, Oms, OmsInputs, OmsPort, reason, sooner};
 
 impl Oms {
     /// An intent of the strategy, or the first or second half of one.
@@ -76,8 +76,8 @@ impl Oms {
         let out = self.outgoing(Kind::SendReplace, head, slot);
         let sent = port.send_new_run(out, self.tail(head, [tail.body[0], 0, old.0 as i64]));
         if sent {
-            self.check_at[old.0 as usize] = inputs.now.plus_ns(ANSWER_NS);
-            self.cancel_again[old.0 as usize] = false;
+            sooner(&mut self.check_at[old.0 as usize], inputs.now.plus_ns(ANSWER_NS));
+            self.cancel_at[old.0 as usize] = Ts(0);
             if let Applied::State(state) = self.table.on_cancel_sent(old) {
                 port.state(old, state);
             }
@@ -200,7 +200,7 @@ impl Oms {
             self.counts.orders += 1;
             self.check_at[slot.0 as usize] = now.plus_ns(ANSWER_NS);
             self.patience[slot.0 as usize] = 0;
-            self.cancel_again[slot.0 as usize] = false;
+            self.cancel_at[slot.0 as usize] = Ts(0);
         } else {
             self.counts.refused_other += 1;
             self.withdraw(slot);
@@ -231,7 +231,7 @@ impl Oms {
 
     pub(super) fn send_cancel(&mut self, slot: Slot, cause: &Msg, now: Ts, port: &mut impl OmsPort) {
         let Some(order) = self.table.get(slot) else { return };
-        self.cancel_again[slot.0 as usize] = false;
+        self.cancel_at[slot.0 as usize] = Ts(0);
         let mut out = Msg::new(Kind::SendCancel, order.instrument, cause.ts_recv()).flags(flag::END).body([
             0,
             order.venue_order_id as i64,
@@ -240,7 +240,7 @@ impl Oms {
         ]);
         out.source = self.source;
         if port.send(out) {
-            self.check_at[slot.0 as usize] = now.plus_ns(ANSWER_NS);
+            sooner(&mut self.check_at[slot.0 as usize], now.plus_ns(ANSWER_NS));
             if let Applied::State(state) = self.table.on_cancel_sent(slot) {
                 port.state(slot, state);
             }
@@ -252,9 +252,20 @@ impl Oms {
 
     /// The wish to cancel stands: it is offered again after a while.
     pub(super) fn cancel_later(&mut self, slot: Slot, now: Ts) {
-        if let Some(cell) = self.check_at.get_mut(slot.0 as usize) {
-            *cell = now.plus_ns(CROSSED_NS);
-            self.cancel_again[slot.0 as usize] = true;
+        if let Some(at) = self.cancel_at.get_mut(slot.0 as usize) {
+            *at = now.plus_ns(CROSSED_NS);
+        }
+    }
+
+    /// Offers a cancel again if there is still something to cancel; of an order of unknown state once that is known.
+    pub(super) fn cancel_anew(&mut self, slot: Slot, now: Ts, port: &mut impl OmsPort) {
+        match self.table.get(slot).map(|o| o.state) {
+            Some(OrderState::Unknown) => {}
+            Some(state) if state.is_open() => {
+                let cause = Msg::new(Kind::IntentCancel, InstrumentId(0), now);
+                self.send_cancel(slot, &cause, now, port);
+            }
+            _ => self.cancel_at[slot.0 as usize] = Ts(0),
         }
     }
 

@@ -396,6 +396,29 @@ fn a_refused_cancel_is_asked_about() {
 }
 
 #[test]
+fn a_cancel_refused_over_and_over_does_not_put_off_the_question() {
+    // As after an account stream that ended unheard: the order has gone, and every cancel is refused at once.
+    let mut b = Bench::resting(1);
+    for _ in 0..11 {
+        b.cancel(1);
+        b.report(Kind::CancelRejected, 0, [-2011, 0, 0]);
+        b.pass(10);
+    }
+    assert_eq!(b.kinds_sent().iter().filter(|k| **k == Kind::SendQuery).count(), 1);
+    // Nor do cancels that are refused, or cannot leave, by turns.
+    let mut b = Bench::resting(1);
+    for _ in 0..13 {
+        b.cancel(1);
+        b.report(Kind::CancelRejected, 0, [-2011, 0, 0]);
+        b.cancel(1);
+        b.report(Kind::NotSent, 0, [NotSent::RateLimited as i64, 1, 0]);
+        b.pass(101);
+        b.report(Kind::CancelRejected, 0, [-2011, 0, 0]);
+    }
+    assert!(b.kinds_sent().contains(&Kind::SendQuery), "{:?}", b.kinds_sent());
+}
+
+#[test]
 fn silence_makes_an_order_unknown_and_trading_waits_for_the_answer() {
     let mut b = Bench::trading();
     b.buy(1);
@@ -540,7 +563,7 @@ fn every_reason_to_stop_has_its_name() {
     b.killed = true;
     b.pass(1);
     assert_eq!(b.oms.halt(), Halt::Killed);
-    for halt in [Halt::Credentials, Halt::Journal, Halt::None] {
+    for halt in Halt::ALL {
         assert_eq!(Halt::from_u8(halt as u8), halt, "as an operator is told");
     }
 }

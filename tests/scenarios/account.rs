@@ -20,6 +20,32 @@ fn an_account_stream_that_dies_in_silence_is_noticed() {
 }
 
 #[test]
+fn an_account_stream_that_says_it_ends_is_asked_for_anew() {
+    let mut rig = Rig::new(202);
+    rig.run(2 * S);
+    let mut told = false;
+    rig.inward(&ORDERS, move |m| {
+        let message = json(&m);
+        if message.get("event").is_none() {
+            return vec![(0, m)];
+        }
+        if told {
+            return vec![]; // nothing more on this subscription
+        }
+        told = true;
+        let id = &message["subscriptionId"];
+        let end =
+            format!(r#"{{"subscriptionId":{id},"event":{{"e":"eventStreamTerminated","E":1728973001334}}}}"#);
+        vec![(0, end.into_bytes())]
+    });
+    rig.run(3 * S);
+    rig.honest();
+    rig.run(10 * S);
+    assert!(rig.orders_in(5 * S) > 0, "{:?}", rig.counters());
+    agrees(rig);
+}
+
+#[test]
 fn a_fee_in_an_asset_never_heard_of_is_named() {
     let mut rig = Rig::new(203);
     rig.run(2 * S);

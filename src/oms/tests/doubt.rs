@@ -165,3 +165,21 @@ fn two_slots_that_are_no_intent_are_no_pair() {
     b.two(Kind::SendNew, OrderType::StopLimit, 1, 9_990, [10_050, 10_060, 2]);
     assert_eq!((b.said.new.len(), b.oms.open_orders(), b.oms.counts.refused_other), (0, 0, 3));
 }
+
+#[test]
+fn ends_that_only_questions_bring_make_trading_wait() {
+    let mut b = Bench::trading();
+    for (slot, halt) in [(0, Halt::None), (1, Halt::AccountStream)] {
+        b.buy(slot as u64 + 1);
+        b.report(Kind::Sent, slot, [1, 0, 0]);
+        b.report(Kind::Acked, slot, [0, 900, 0]);
+        b.cancel(slot as u64 + 1);
+        b.pass(1_010);
+        b.query(slot, QueryStatus::Cancelled, 0);
+        b.pass(1);
+        assert_eq!(b.oms.halt(), halt);
+        b.market();
+    }
+    b.pass(511);
+    assert_eq!(b.oms.halt(), Halt::None, "and tries again");
+}
