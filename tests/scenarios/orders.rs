@@ -76,6 +76,23 @@ fn one_connection_that_says_nothing_about_orders_any_more() {
 }
 
 #[test]
+fn both_order_connections_down_while_orders_fill() {
+    for seed in 117..122 {
+        let mut rig = Rig::new(seed);
+        rig.run(2 * S);
+        for _ in 0..5 {
+            for i in ORDERS {
+                rig.engine.wires().cut(i);
+            }
+            rig.run(S);
+        }
+        rig.run(5 * S);
+        assert!(rig.orders_in(5 * S) > 0, "seed {seed}: trading comes back: {:?}", rig.counters());
+        agrees(rig);
+    }
+}
+
+#[test]
 fn every_order_is_answered_with_a_timeout_and_lives() {
     let mut rig = Rig::new(113);
     rig.run(S);
