@@ -294,3 +294,31 @@ fn a_kill_that_could_not_cancel_does_so_when_the_venue_is_back() {
     assert_eq!(rig.engine.venue().received().len(), received);
     rig.finish();
 }
+
+#[test]
+fn a_stop_does_not_wait_for_a_first_connection_that_answers_nothing() {
+    for (seed, way) in [(132, None), (133, Some(Way::Outward)), (134, Some(Way::Inward))] {
+        let mut rig = Rig::new(seed);
+        rig.run(2 * S);
+        while rig.engine.venue().open_orders().is_empty() {
+            rig.run(10 * MS);
+        }
+        // It looks open, and what goes one way, or both, vanishes; the second is as it should be.
+        let hole: Tamper =
+            Box::new(move |w, m| if way.is_none_or(|way| way == w) { vec![] } else { vec![(0, m)] });
+        rig.engine.wires().tamper(ORDERS[0], Some(hole));
+        rig.engine.command_stop();
+        assert_eq!(rig.engine.run_for(7 * S), Fate::Killed, "seed {seed}: {:?}", rig.counters());
+        assert_eq!(rig.engine.venue().open_orders(), [], "seed {seed}");
+        agrees_killed(rig);
+    }
+}
+
+/// Nothing is open, and ledger and venue agree to the last digit.
+fn agrees_killed(rig: Rig) {
+    let outcome = rig.finish();
+    assert_eq!((outcome.oms.open_orders, outcome.venue_open_orders), (0, 0));
+    for line in &outcome.oms.assets {
+        assert_eq!(line.difference, Some(0), "halt {}: {line:?}", outcome.oms.halt);
+    }
+}

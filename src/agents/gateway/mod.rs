@@ -376,6 +376,11 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
             } else {
                 stop.repeat_later(now);
             }
+            if stop.gives_up_connection() {
+                // Asked for long enough on one that takes everything and answers nothing: the other has its turn, and
+                // this one comes back by itself.
+                conn.link.abort();
+            }
         }
         let Some(outcome) = stop.outcome() else { return };
         self.desk.stop = None;

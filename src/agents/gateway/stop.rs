@@ -20,6 +20,8 @@ use wire::Ts;
 const RETRY_NS: u64 = 500_000_000;
 /// Time between two listings while an order is out that the venue has not answered.
 const RECHECK_NS: u64 = 100_000_000;
+/// Questions asked again in a row without an answer after which the connection is not believed in any more: 2 s.
+const REPEATS_MAX: u8 = 4;
 
 /// What to send to the venue now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +65,8 @@ pub struct StopSequence {
     /// Rounds in a row that listed nothing.
     empties: u8,
     asked: Ts,
+    /// How often in a row a question was asked again because nothing was answered.
+    repeats: u8,
     /// Nothing is asked before.
     not_before: Ts,
     /// Something was found still open before: cancelling again waits, so that cancels are no blind repeats.
@@ -82,6 +86,7 @@ impl StopSequence {
             listed: 0,
             empties: 0,
             asked: now,
+            repeats: 0,
             not_before: now,
             found: false,
             pause: false,
@@ -131,6 +136,7 @@ impl StopSequence {
                 return None;
             }
             self.repeat();
+            self.repeats = self.repeats.saturating_add(1);
         }
         let at = self.next;
         self.next += 1;
@@ -141,6 +147,16 @@ impl StopSequence {
             Phase::Listing => Ask::OpenOrders(at),
             _ => Ask::Account,
         })
+    }
+
+    /// Whether what was asked has gone unanswered for so long that the connection must be dead, whatever it looks like.
+    /// Says so once: the next connection has as long.
+    pub fn gives_up_connection(&mut self) -> bool {
+        let dead = self.repeats >= REPEATS_MAX;
+        if dead {
+            self.repeats = 0;
+        }
+        dead
     }
 
     /// There is no connection to ask on: only the deadline can move this stop.
@@ -167,6 +183,7 @@ impl StopSequence {
 
     /// A cancel-all was answered. Refusals count as answers: whether anything is left is for the listing to say.
     pub fn on_cancel_all_done(&mut self) {
+        self.repeats = 0;
         if self.phase == Phase::Cancelling && self.answered() {
             self.enter(Phase::Listing);
         }
@@ -174,6 +191,7 @@ impl StopSequence {
 
     /// The venue listed `n` open orders of one instrument.
     pub fn on_open_orders(&mut self, n: usize) {
+        self.repeats = 0;
         if self.phase != Phase::Listing {
             return;
         }
@@ -282,6 +300,23 @@ mod tests {
         assert_eq!(s.next(Ts(500 * MS)), Some(Ask::CancelAll(0)));
         assert_eq!(s.next(Ts(5_000 * MS)), None);
         assert_eq!(s.outcome(), Some(Outcome::TimedOut));
+    }
+
+    #[test]
+    fn a_connection_that_answers_nothing_is_given_up_and_one_that_is_slow_is_not() {
+        let mut s = stop();
+        for round in 0..4 {
+            assert!(s.next(Ts(round * 500 * MS)).is_some() && !s.gives_up_connection(), "{round}");
+        }
+        assert!(s.next(Ts(2_000 * MS)).is_some() && s.gives_up_connection());
+        assert!(!s.gives_up_connection(), "the next one has as long");
+        let mut s = stop();
+        for round in 0..8 {
+            assert!(s.next(Ts(round * 500 * MS)).is_some() && !s.gives_up_connection(), "{round}");
+            if round == 3 {
+                s.on_cancel_all_done();
+            }
+        }
     }
 
     #[test]
