@@ -3,20 +3,25 @@
 //! [`SimVenueHost::start`] makes a certificate, listens on `127.0.0.1` and serves a
 //! [`BinanceSim`]: a GET with an upgrade becomes a WebSocket, anything else is REST.
 //! The [`Handle`] looks into the venue for audits and tests, and makes the network misbehave on purpose: connections
-//! that stop reading, go silent, end, or are reset.
+//! that stop reading, go silent, end, or are reset. A [`FaultProxy`] before it does the like to the bytes below TLS.
 //!
 //! The thread sleeps in `ppoll(2)` until a socket is ready or the market has something to do, at most 1 ms at a time:
 //! it shares a core with the engine it serves. Only at [`Speed::Max`] it does not sleep while lines can leave.
 
 mod handle;
 mod host;
+mod lane;
 mod pause;
+mod plan;
+mod proxy;
 mod slot;
 #[cfg(test)]
 mod tests;
 
 pub use handle::{ConnKind, Handle};
 pub use net::ServerClose;
+pub use plan::{ConnPlan, Fault, FaultKind, Trigger, Way};
+pub use proxy::FaultProxy;
 
 use agent::Clock;
 use net::server::ServerConfig;
