@@ -1,8 +1,9 @@
 //! The hot side: collects what happens in a cycle and hands the finished record to a ring of bytes.
 //!
-//! Nothing here waits, allocates or asks the kernel. A cycle's items are gathered in a buffer of fixed size; at its end
-//! they are copied to the ring in one piece, so the other side sees whole cycles only. Before an order leaves, all
-//! that is asked is whether its record will fit ([`Recorder::ready`]); the copying comes after.
+//! Nothing here waits, allocates or asks the kernel. Cycles are gathered in a buffer of fixed size that stays in the cache;
+//! when every agent of the thread has had its turn, and an order has left, they are copied to the ring in one piece: its
+//! lines belong to the other core by then, and fetching them is what costs. The other side sees whole cycles only. Before
+//! an order leaves, all that is asked is whether its record will fit ([`Recorder::ready`]).
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
@@ -13,6 +14,8 @@ use crate::layout::Kind;
 
 /// Room that must be left in the ring before another order may leave: the rest of its cycle, and the cancels after it.
 pub const RECORD_RESERVE: usize = 64 << 10;
+/// Bytes of finished records that are not kept back any longer, wherever the turn stands.
+const FLUSH_BYTES: usize = RECORD_RESERVE / 2;
 /// Smallest ring, bytes.
 pub(crate) const RING_BYTES_MIN: usize = 4 * RECORD_RESERVE;
 /// Bytes of a record in the ring before its body: length u32, kind u8, three zero.
@@ -82,8 +85,10 @@ fn mix(hash: u64, w: &[u64; 7]) -> u64 {
 /// Gathers the cycles of the agents of one thread.
 pub(crate) struct Recorder {
     ring: Producer<u8>,
-    /// Ring head, cycle head, items. Never grows.
+    /// Records: ring head, cycle head, items. Never grows.
     scratch: Vec<u8>,
+    /// Where the present record begins.
+    start: usize,
     agent: u8,
     closing: bool,
     number: u64,
@@ -111,11 +116,12 @@ impl Recorder {
         if let Ok(chunk) = end.read_chunk(ring_bytes) {
             chunk.commit_all();
         }
-        let mut scratch = vec![1u8; ring_bytes / 2];
+        let mut scratch = vec![1u8; ring_bytes / 2 + FLUSH_BYTES];
         scratch.clear();
         let recorder = Recorder {
             ring,
             scratch,
+            start: 0,
             agent: 0,
             closing: false,
             number: 0,
@@ -143,7 +149,7 @@ impl Recorder {
     pub(crate) fn mark(&mut self) {
         if !self.open {
             self.open = true;
-            self.scratch.clear();
+            self.start = self.scratch.len();
             self.scratch.extend_from_slice(&[0; RING_HEAD + CYCLE_HEAD]);
         }
     }
@@ -161,31 +167,44 @@ impl Recorder {
         self.puts.add(ring, words);
     }
 
-    /// The cycle is over: its record goes to the ring, whole or not at all.
+    /// The cycle is over: its record is finished.
     #[inline]
     pub(crate) fn end(&mut self) {
         if self.open || !self.puts.is_empty() {
-            self.flush();
+            self.finish();
         }
     }
 
-    fn flush(&mut self) {
+    fn finish(&mut self) {
         while let Some((ring, count, hash)) = self.puts.take() {
             self.item(Item::Put { ring, count, hash });
         }
         self.open = false;
-        if self.stopped {
-            return;
-        }
-        let body = self.scratch.len() - RING_HEAD;
-        self.scratch[..4].copy_from_slice(&(body as u32).to_le_bytes());
-        self.scratch[4..8].copy_from_slice(&[Kind::Cycle as u8, 0, 0, 0]);
-        let head = &mut self.scratch[RING_HEAD..RING_HEAD + CYCLE_HEAD];
-        write_head(head, self.agent, self.closing, self.number, self.now_ns);
         if self.overflow {
-            self.stop(Fault::RecordTooLong);
-        } else if self.ring.push_entire_slice(&self.scratch).is_err() {
-            self.stop(Fault::RingFull);
+            self.overflow = false;
+            self.scratch.truncate(self.start);
+            self.flush();
+            return self.stop(Fault::RecordTooLong);
+        }
+        let record = &mut self.scratch[self.start..];
+        let body = record.len() - RING_HEAD;
+        record[..4].copy_from_slice(&(body as u32).to_le_bytes());
+        record[4..8].copy_from_slice(&[Kind::Cycle as u8, 0, 0, 0]);
+        let head = &mut record[RING_HEAD..RING_HEAD + CYCLE_HEAD];
+        write_head(head, self.agent, self.closing, self.number, self.now_ns);
+        if self.scratch.len() >= FLUSH_BYTES {
+            self.flush();
+        }
+    }
+
+    /// The turn is over: finished records go to the ring, all of them or none.
+    #[inline]
+    pub(crate) fn flush(&mut self) {
+        if !self.scratch.is_empty() && !self.open {
+            if !self.stopped && self.ring.push_entire_slice(&self.scratch).is_err() {
+                self.stop(Fault::RingFull);
+            }
+            self.scratch.clear();
         }
     }
 
@@ -245,6 +264,7 @@ mod tests {
         r.end();
         r.begin(2, false, 8, 80);
         r.end();
+        r.flush();
         let mut bytes = vec![0; end.slots()];
         end.pop_entire_slice(&mut bytes).expect("all of it");
         assert_eq!(bytes.len(), RING_HEAD + CYCLE_HEAD + 2 + 14);
@@ -274,6 +294,7 @@ mod tests {
         r.begin(3, false, written, 0);
         r.item(Item::Sent { link: 1, result: 0, bytes: b"cancel" });
         r.end();
+        r.flush();
         let mut records = 0;
         while let Ok(chunk) = end.read_chunk(RING_HEAD) {
             let (a, b) = chunk.as_slices();
@@ -298,6 +319,7 @@ mod tests {
         r.begin(0, false, 2, 0);
         r.item(Item::Up { link: 0 });
         r.end();
+        r.flush();
         assert!(end.is_empty() && end.pop().is_err());
     }
 }

@@ -127,6 +127,13 @@ impl Tape {
         }
     }
 
+    /// Every agent of the thread has had its turn: what they recorded goes to the ring. Nothing is on its way to the
+    /// wire now that could wait for it.
+    #[inline]
+    pub fn flush(&self) {
+        self.record(Recorder::flush);
+    }
+
     /// The agent acts on time alone: the present cycle is recorded even if nothing else happens in it. Whoever
     /// changes state that decides anything, in a cycle without input, must call this.
     #[inline]

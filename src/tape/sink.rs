@@ -36,6 +36,12 @@ impl CycleSink for TapeSink {
         if let Some(tape) = self.tapes.get(agent) {
             tape.end();
         }
+        // The last of the turn, recorded or not: one tape speaks for the thread.
+        if agent + 1 >= self.tapes.len()
+            && let Some(tape) = self.tapes.iter().find(|t| !t.is_off())
+        {
+            tape.flush();
+        }
     }
 
     #[inline]

@@ -84,5 +84,6 @@ impl Rig {
         b.took(0, 1);
         b.note(Item::Sent { link: 1, result: 0, bytes });
         b.end();
+        b.flush();
     }
 }
