@@ -29,6 +29,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("src/interrupt.rs", "signal handlers"),
     ("src/journal/confined.rs", "a value that one thread owns, without a lock"),
     ("src/journal/map.rs", "allocation and mapping of files"),
+    ("src/journal/tape.rs", "the one use of such a value on the way to an order"),
     ("src/kill/random.rs", "getrandom"),
     ("src/kill/signal.rs", "signal handler"),
     ("src/net/io/uring.rs", "submission of operations over owned buffers"),

@@ -41,7 +41,7 @@ pub(crate) struct Confined<T> {
     value: UnsafeCell<T>,
 }
 
-// SAFETY: `busy` and `value` are touched only after `with` has found the calling thread's token in `owner`. Tokens are
+// SAFETY: `busy` and `value` are touched only after `with` or `leaf` has found the calling thread's token in `owner`. Tokens are
 // unique to a thread for the life of the process, and `owner` leaves `NOBODY` once and never changes again, so one
 // thread alone ever gets past that check; `T: Send` lets that thread be another than the one that made the value. The
 // value is dropped by whoever drops the last reference, which needs `T: Send` too.
@@ -65,6 +65,22 @@ impl<T> Confined<T> {
         let _busy = Busy(&self.busy);
         // SAFETY: this thread is the owner (see `Sync` above), and `busy` was down, so no other reference to the value
         // is alive: the only one ever made is this, and it ends before `busy` goes down again, by return or unwind.
+        Some(f(unsafe { &mut *self.value.get() }))
+    }
+
+    /// The same without a look at whether the value is in use: three instructions.
+    ///
+    /// # Safety
+    /// The value is only ever used through this function, and `f` runs no code that could come to it again: it uses the
+    /// value and plain data, and calls nobody back.
+    #[inline(always)]
+    pub(crate) unsafe fn leaf<R>(&self, f: impl FnOnce(&mut T) -> R) -> Option<R> {
+        let me = token();
+        if self.owner.load(Ordering::Relaxed) != me && !self.adopt(me) {
+            return None;
+        }
+        // SAFETY: this thread is the owner (see `Sync` above). Another reference to the value could only be alive if
+        // this was called from within `f` or `with`, which the caller rules out.
         Some(f(unsafe { &mut *self.value.get() }))
     }
 

@@ -12,10 +12,12 @@
 //!   published. Idle cycles leave none. A record is whole or absent: no cycle is ever half known.
 //! - **Inputs are stored, outputs are recomputed.** Only the bytes at the wire are kept as well, without key and
 //!   signature. Replaying a journal gives each agent the same inputs and compares what it says.
-//! - **Writing never waits.** A hot thread copies a finished record into a ring of bytes; what does not fit raises a
-//!   [`Fault`], which shuts the gate of the engine and is never taken back.
+//! - **Writing never waits.** On the way to an order a hot thread stores what it met in a buffer of its own; when
+//!   every agent of the thread has had its turn, it copies the finished records into a ring of bytes. What does not
+//!   fit raises a [`Fault`], which shuts the gate of the engine and is never taken back.
 //! - **Process death is survived, power loss is not promised**: what has reached the mapping is the kernel's to keep.
-//!   What was still in the ring, some hundred microseconds of a healthy engine, dies with its process.
+//!   What was still in the ring or in the present turn, some hundred microseconds of a healthy engine, dies with its
+//!   process.
 //! - A reader trusts nothing: every length is bounded, every record carries a CRC-32C, and what is wrong is named
 //!   with its offset.
 //!

@@ -1,9 +1,10 @@
 //! The hot side: collects what happens in a cycle and hands the finished record to a ring of bytes.
 //!
-//! Nothing here waits, allocates or asks the kernel. Cycles are gathered in a buffer of fixed size that stays in the cache;
-//! when every agent of the thread has had its turn, and an order has left, they are copied to the ring in one piece: its
-//! lines belong to the other core by then, and fetching them is what costs. The other side sees whole cycles only. Before
-//! an order leaves, all that is asked is whether its record will fit ([`Recorder::ready`]).
+//! Nothing here waits, allocates or asks the kernel. What is on the way to an order is a few stores: items are written to
+//! a buffer that stays in the cache, messages that were published are laid beside it. When every agent of the thread
+//! has had its turn, and an order has left, the messages are hashed and the records copied to the ring in one piece: its
+//! lines belong to the other core by then, and fetching them is what costs. The other side sees whole cycles only.
+//! Before an order leaves, all that is asked is whether its record will fit ([`Recorder::ready`]).
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
@@ -20,6 +21,12 @@ const FLUSH_BYTES: usize = RECORD_RESERVE / 2;
 pub(crate) const RING_BYTES_MIN: usize = 4 * RECORD_RESERVE;
 /// Bytes of a record in the ring before its body: length u32, kind u8, three zero.
 pub(crate) const RING_HEAD: usize = 8;
+/// Both heads of a record.
+const HEADS: usize = RING_HEAD + CYCLE_HEAD;
+/// Messages of one turn that wait for their hash.
+const SAID_MAX: usize = 64;
+/// Bytes that they and what was hashed before them may become: an item each.
+const PUTS_BYTES_MAX: usize = (SAID_MAX + RINGS_MAX) * 14;
 /// Rings that can be hashed; the engine has six.
 pub(crate) const RINGS_MAX: usize = 16;
 
@@ -83,23 +90,32 @@ fn mix(hash: u64, w: &[u64; 7]) -> u64 {
 }
 
 /// Gathers the cycles of the agents of one thread.
+///
+/// The buffer always ends in the present record: its heads, which [`Recorder::begin`] fills in, and what was met so
+/// far. A record that is finished says in its ring head how long it is and how many of the waiting messages are its.
 pub(crate) struct Recorder {
-    ring: Producer<u8>,
-    /// Records: ring head, cycle head, items. Never grows.
-    scratch: Vec<u8>,
+    /// Bytes of `scratch` in use.
+    len: usize,
     /// Where the present record begins.
     start: usize,
-    agent: u8,
-    closing: bool,
-    number: u64,
-    now_ns: u64,
-    /// The present cycle has something to record.
-    open: bool,
+    /// Messages in `waiting`.
+    said: usize,
+    /// The first of them that is of the present cycle.
+    first_said: usize,
+    /// Records: ring head, cycle head, items. Never grows.
+    scratch: Box<[u8]>,
+    /// What was published and is not hashed yet: the message, and the ring.
+    waiting: Box<[([u64; 7], u64); SAID_MAX]>,
+    /// The present cycle is recorded whatever happens in it.
+    marked: bool,
     /// It did not fit the buffer.
     overflow: bool,
     /// A record was lost: nothing after it may be kept, or a hole would look like a whole.
     stopped: bool,
     puts: Puts,
+    /// Records as they go to the ring. Never grows.
+    out: Vec<u8>,
+    ring: Producer<u8>,
     health: Health,
 }
 
@@ -116,83 +132,109 @@ impl Recorder {
         if let Ok(chunk) = end.read_chunk(ring_bytes) {
             chunk.commit_all();
         }
-        let mut scratch = vec![1u8; ring_bytes / 2 + FLUSH_BYTES];
-        scratch.clear();
+        let room = ring_bytes / 2 + FLUSH_BYTES;
+        let mut out = vec![1u8; room + PUTS_BYTES_MAX];
+        out.clear();
         let recorder = Recorder {
-            ring,
-            scratch,
+            len: HEADS,
             start: 0,
-            agent: 0,
-            closing: false,
-            number: 0,
-            now_ns: 0,
-            open: false,
+            said: 0,
+            first_said: 0,
+            scratch: vec![1u8; room].into_boxed_slice(),
+            waiting: Box::new([([1; 7], 1); SAID_MAX]),
+            marked: false,
             overflow: false,
             stopped: false,
             puts: Puts::default(),
+            out,
+            ring,
             health,
         };
         (recorder, end)
     }
 
-    /// A cycle begins. Costs four stores; nothing is recorded before something happens.
+    /// A cycle begins. Costs three stores; nothing is recorded before something happens.
     #[inline]
     pub(crate) fn begin(&mut self, agent: u8, closing: bool, number: u64, now_ns: u64) {
-        (self.agent, self.closing, self.number, self.now_ns) = (agent, closing, number, now_ns);
-        if closing {
-            self.mark();
+        if let Some(heads) = self.scratch.get_mut(self.start..).and_then(|s| s.first_chunk_mut::<HEADS>()) {
+            write_head(&mut heads[RING_HEAD..], agent, closing, number, now_ns);
         }
+        self.marked |= closing;
     }
 
     /// The present cycle is recorded even if nothing else happens in it: the agent acts on time alone.
     #[inline]
     pub(crate) fn mark(&mut self) {
-        if !self.open {
-            self.open = true;
-            self.start = self.scratch.len();
-            self.scratch.extend_from_slice(&[0; RING_HEAD + CYCLE_HEAD]);
+        self.marked = true;
+    }
+
+    /// Something happened: the first `bytes` of `packed`, see [`Item`]. All of it is stored, which is one way through
+    /// for every kind, and what was too much is written over.
+    #[inline]
+    pub(crate) fn item(&mut self, packed: u128, bytes: usize) {
+        match self.scratch.get_mut(self.len..).and_then(|room| room.first_chunk_mut()) {
+            Some(room) => {
+                *room = packed.to_le_bytes();
+                self.len += bytes;
+            }
+            None => self.overflow = true,
         }
     }
 
-    /// Something happened.
+    /// The same with bytes that follow it.
     #[inline]
-    pub(crate) fn item(&mut self, item: Item<'_>) {
-        self.mark();
-        self.overflow |= !item.encode(&mut self.scratch);
+    pub(crate) fn long_item(&mut self, packed: u128, bytes: usize, text: &[u8]) {
+        let room = self.scratch.get_mut(self.len..).unwrap_or_default();
+        match room.split_at_mut_checked(bytes) {
+            Some((head, room)) if room.len() >= text.len() => {
+                head.copy_from_slice(&packed.to_le_bytes()[..bytes]);
+                room[..text.len()].copy_from_slice(text);
+                self.len += bytes + text.len();
+            }
+            _ => self.overflow = true,
+        }
     }
 
-    /// Something was published.
+    /// Something was published. It is hashed when the turn is over.
     #[inline]
     pub(crate) fn put(&mut self, ring: u8, words: &[u64; 7]) {
-        self.puts.add(ring, words);
+        if self.said == SAID_MAX {
+            self.fold();
+        }
+        if let Some((slot, number)) = self.waiting.get_mut(self.said) {
+            (*slot, *number) = (*words, ring as u64);
+            self.said += 1;
+        }
     }
 
-    /// The cycle is over: its record is finished.
+    /// The cycle is over: its record, if there is one, is finished.
     #[inline]
     pub(crate) fn end(&mut self) {
-        if self.open || !self.puts.is_empty() {
+        let silent = self.said == self.first_said && self.puts.is_empty();
+        if self.len - self.start > HEADS || !silent || self.marked || self.overflow {
             self.finish();
         }
     }
 
     fn finish(&mut self) {
-        while let Some((ring, count, hash)) = self.puts.take() {
-            self.item(Item::Put { ring, count, hash });
+        self.marked = false;
+        let body = (self.len - self.start - RING_HEAD) as u32;
+        let said = (self.said - self.first_said) as u32;
+        if let Some(head) = self.scratch.get_mut(self.start..).and_then(|s| s.first_chunk_mut::<RING_HEAD>())
+        {
+            *head = (body as u64 | (said as u64) << 32).to_le_bytes();
         }
-        self.open = false;
-        if self.overflow {
+        if self.overflow || self.scratch.len() - self.len < HEADS {
             self.overflow = false;
-            self.scratch.truncate(self.start);
+            self.len = self.start + HEADS;
             self.flush();
             return self.stop(Fault::RecordTooLong);
         }
-        let record = &mut self.scratch[self.start..];
-        let body = record.len() - RING_HEAD;
-        record[..4].copy_from_slice(&(body as u32).to_le_bytes());
-        record[4..8].copy_from_slice(&[Kind::Cycle as u8, 0, 0, 0]);
-        let head = &mut record[RING_HEAD..RING_HEAD + CYCLE_HEAD];
-        write_head(head, self.agent, self.closing, self.number, self.now_ns);
-        if self.scratch.len() >= FLUSH_BYTES {
+        self.start = self.len;
+        self.len += HEADS;
+        self.first_said = self.said;
+        // What was hashed before its time belongs to this record alone.
+        if self.start >= FLUSH_BYTES || !self.puts.is_empty() {
             self.flush();
         }
     }
@@ -200,12 +242,53 @@ impl Recorder {
     /// The turn is over: finished records go to the ring, all of them or none.
     #[inline]
     pub(crate) fn flush(&mut self) {
-        if !self.scratch.is_empty() && !self.open {
-            if !self.stopped && self.ring.push_entire_slice(&self.scratch).is_err() {
-                self.stop(Fault::RingFull);
-            }
-            self.scratch.clear();
+        if self.start > 0 {
+            self.hand_over();
         }
+    }
+
+    fn hand_over(&mut self) {
+        self.out.clear();
+        let (mut at, mut said) = (0, 0);
+        while at < self.start
+            && let Some(head) = self.scratch.get(at..).and_then(|s| s.first_chunk::<RING_HEAD>())
+        {
+            let word = u64::from_le_bytes(*head);
+            let (end, begins) = (at + RING_HEAD + (word as u32) as usize, self.out.len());
+            self.out.extend_from_slice(self.scratch.get(at..end).unwrap_or_default());
+            let next = said + (word >> 32) as usize;
+            for (words, ring) in self.waiting.get(said..next).unwrap_or_default() {
+                self.puts.add(*ring as u8, words);
+            }
+            while let Some((ring, count, hash)) = self.puts.take() {
+                Item::Put { ring, count, hash }.encode(&mut self.out);
+            }
+            let body = (self.out.len() - begins - RING_HEAD) as u64 | (Kind::Cycle as u64) << 32;
+            if let Some(head) = self.out.get_mut(begins..).and_then(|s| s.first_chunk_mut::<RING_HEAD>()) {
+                *head = body.to_le_bytes();
+            }
+            (at, said) = (end, next);
+        }
+        if !self.stopped && self.ring.push_entire_slice(&self.out).is_err() {
+            self.stop(Fault::RingFull);
+        }
+        // The present record, as far as it has come.
+        self.scratch.copy_within(self.start..self.len, 0);
+        self.waiting.copy_within(self.first_said..self.said, 0);
+        self.len -= self.start;
+        self.said -= self.first_said;
+        (self.start, self.first_said) = (0, 0);
+    }
+
+    /// More was published in this turn than can wait: the records before go to the ring, and the present one's
+    /// messages are hashed now.
+    #[cold]
+    fn fold(&mut self) {
+        self.flush();
+        for (words, ring) in self.waiting.iter().take(self.said) {
+            self.puts.add(*ring as u8, words);
+        }
+        self.said = 0;
     }
 
     #[cold]
@@ -218,7 +301,7 @@ impl Recorder {
     /// room is a fault while there still is some, so that the cancels that follow are recorded.
     #[inline]
     pub(crate) fn ready(&mut self) -> u8 {
-        let needed = self.scratch.len() + RECORD_RESERVE;
+        let needed = self.len + RECORD_RESERVE;
         if self.ring.cached_slots() < needed && self.ring.slots() < needed {
             self.health.raise(Fault::RingFull);
         }
@@ -229,6 +312,13 @@ impl Recorder {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn note(r: &mut Recorder, item: Item<'_>) {
+        match item.packed() {
+            (packed, head, []) => r.item(packed, head),
+            (packed, head, text) => r.long_item(packed, head, text),
+        }
+    }
 
     fn words(n: u64) -> [u64; 7] {
         std::array::from_fn(|i| n.wrapping_mul(i as u64 + 3))
@@ -258,7 +348,7 @@ mod tests {
         }
         assert!(end.is_empty());
         r.begin(2, false, 7, 70);
-        r.item(Item::Up { link: 1 });
+        note(&mut r, Item::Up { link: 1 });
         r.put(3, &words(1));
         r.put(3, &words(2));
         r.end();
@@ -276,6 +366,45 @@ mod tests {
     }
 
     #[test]
+    fn however_much_is_published_in_a_turn_each_record_has_its_own() {
+        for messages in [1, SAID_MAX - 2, SAID_MAX - 1, SAID_MAX, 3 * SAID_MAX] {
+            let (mut r, mut end) = Recorder::new(0, Health::default());
+            let (mut puts, mut want) = (Puts::default(), Vec::new());
+            // An agent before it, the one that publishes much between two items, one after it.
+            for (agent, count) in [(0, 1), (1, messages), (2, 1)] {
+                r.begin(agent, false, 1, 0);
+                note(&mut r, Item::Stamp { ns: agent as u64 });
+                for n in 0..count {
+                    let ring = (n % 2) as u8;
+                    r.put(ring, &words(n as u64));
+                    puts.add(ring, &words(n as u64));
+                }
+                note(&mut r, Item::Took { ring: agent, count: 7 });
+                r.end();
+                want.push((
+                    agent,
+                    vec![Item::Stamp { ns: agent as u64 }, Item::Took { ring: agent, count: 7 }],
+                ));
+                while let Some((ring, count, hash)) = puts.take() {
+                    want[agent as usize].1.push(Item::Put { ring, count, hash });
+                }
+            }
+            r.flush();
+            let mut bytes = vec![0; end.slots()];
+            end.pop_entire_slice(&mut bytes).expect("all of it");
+            let mut rest = bytes.as_slice();
+            for (agent, want) in want {
+                let body = u32::from_le_bytes([rest[0], rest[1], rest[2], rest[3]]) as usize;
+                let cycle = crate::Cycle::decode(&rest[RING_HEAD..RING_HEAD + body]).expect("a cycle");
+                let items: Vec<_> = cycle.items().collect::<Result<_, _>>().expect("items");
+                assert_eq!((cycle.agent, items), (agent, want), "{messages} messages");
+                rest = &rest[RING_HEAD + body..];
+            }
+            assert!(rest.is_empty());
+        }
+    }
+
+    #[test]
     fn a_ring_without_room_for_an_order_is_a_fault_before_anything_is_lost() {
         let health = Health::default();
         let (mut r, mut end) = Recorder::new(0, health.clone());
@@ -284,7 +413,7 @@ mod tests {
         let mut written = 0;
         while r.ready() == 0 {
             r.begin(0, false, written, 0);
-            r.item(Item::Frame { link: 0, ts_ns: 0, bytes: &frame });
+            note(&mut r, Item::Frame { link: 0, ts_ns: 0, bytes: &frame });
             r.end();
             written += 1;
         }
@@ -292,7 +421,7 @@ mod tests {
         assert!(written > 10);
         // Cancels go on being recorded as long as there is room.
         r.begin(3, false, written, 0);
-        r.item(Item::Sent { link: 1, result: 0, bytes: b"cancel" });
+        note(&mut r, Item::Sent { link: 1, result: 0, bytes: b"cancel" });
         r.end();
         r.flush();
         let mut records = 0;
@@ -313,11 +442,11 @@ mod tests {
         let health = Health::default();
         let (mut r, mut end) = Recorder::new(0, health.clone());
         r.begin(0, false, 1, 0);
-        r.item(Item::Frame { link: 0, ts_ns: 0, bytes: &vec![0; RING_BYTES_MIN] });
+        note(&mut r, Item::Frame { link: 0, ts_ns: 0, bytes: &vec![0; RING_BYTES_MIN] });
         r.end();
         assert_eq!(health.fault(), Some(Fault::RecordTooLong));
         r.begin(0, false, 2, 0);
-        r.item(Item::Up { link: 0 });
+        note(&mut r, Item::Up { link: 0 });
         r.end();
         r.flush();
         assert!(end.is_empty() && end.pop().is_err());

@@ -120,7 +120,9 @@ impl Tape {
     pub fn end(&self) {
         match &self.reel {
             Reel::Off => {}
-            Reel::Record(..) => self.record(Recorder::end),
+            Reel::Record(..) => {
+                self.record(Recorder::end);
+            }
             Reel::Replay(_) => {
                 self.script(Script::end);
             }
@@ -142,9 +144,26 @@ impl Tape {
     }
 
     /// Notes an input that was met; only when recording.
-    #[inline]
+    #[inline(always)]
     pub fn note(&self, item: Item<'_>) {
-        self.record(|r| r.item(item));
+        if let Reel::Record(..) = &self.reel {
+            // One short way for all kinds, not a choice among twelve: on the way to an order, code that is met
+            // for the first time costs more than what it does.
+            match item.packed() {
+                (packed, head, []) => self.note_short(packed, head),
+                (packed, head, text) => self.note_long(packed, head, text),
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn note_short(&self, packed: u128, bytes: usize) {
+        self.record(|r| r.item(packed, bytes));
+    }
+
+    #[inline(never)]
+    fn note_long(&self, packed: u128, bytes: usize, text: &[u8]) {
+        self.record(|r| r.long_item(packed, bytes, text));
     }
 
     /// Messages taken from a ring in this cycle.
@@ -165,7 +184,9 @@ impl Tape {
     pub fn put(&self, ring: u8, words: &[u64; 7]) {
         match &self.reel {
             Reel::Off => {}
-            Reel::Record(..) => self.record(|r| r.put(ring, words)),
+            Reel::Record(..) => {
+                self.record(|r| r.put(ring, words));
+            }
             Reel::Replay(_) => {
                 self.script(|s| s.put(ring, words));
             }
@@ -222,7 +243,7 @@ impl Tape {
     #[inline]
     pub fn ready(&self) -> u8 {
         match &self.reel {
-            Reel::Record(recorder, _) => recorder.with(Recorder::ready).unwrap_or(Fault::WriterGone as u8),
+            Reel::Record(..) => self.record(Recorder::ready).unwrap_or(Fault::WriterGone as u8),
             _ => 0,
         }
     }
@@ -244,14 +265,18 @@ impl Tape {
         }
     }
 
-    #[inline]
-    fn record(&self, f: impl FnOnce(&mut Recorder)) {
-        if let Reel::Record(recorder, health) = &self.reel
-            && recorder.with(f).is_none()
-        {
-            // Another thread, or from within itself: a record that nobody can vouch for is no record.
+    /// Runs `f`, one method of the recorder, on it; `None` unless recording.
+    #[inline(always)]
+    fn record<R>(&self, f: impl FnOnce(&mut Recorder) -> R) -> Option<R> {
+        let Reel::Record(recorder, health) = &self.reel else { return None };
+        // SAFETY: recorders are used here alone. Every closure of this file calls one method of the recorder with plain
+        // data; those methods call the ring, the health and the encoder of items, none of which know a tape.
+        let done = unsafe { recorder.leaf(f) };
+        if done.is_none() {
+            // Another thread: a record that nobody can vouch for is no record.
             health.raise(Fault::WriterGone);
         }
+        done
     }
 }
 

@@ -8,11 +8,16 @@ use wire::Ts;
 #[derive(Default)]
 pub struct TapeSink {
     tapes: Vec<Tape>,
+    /// One of them that is on: it speaks for the thread.
+    spokesman: Tape,
 }
 
 impl TapeSink {
     /// Adds the next agent of the thread; an agent without a tape has one that is off.
     pub fn add(&mut self, tape: Tape) {
+        if self.spokesman.is_off() {
+            self.spokesman = tape.clone();
+        }
         self.tapes.push(tape);
     }
 }
@@ -36,11 +41,9 @@ impl CycleSink for TapeSink {
         if let Some(tape) = self.tapes.get(agent) {
             tape.end();
         }
-        // The last of the turn, recorded or not: one tape speaks for the thread.
-        if agent + 1 >= self.tapes.len()
-            && let Some(tape) = self.tapes.iter().find(|t| !t.is_off())
-        {
-            tape.flush();
+        // The last of the turn, recorded or not.
+        if agent + 1 >= self.tapes.len() {
+            self.spokesman.flush();
         }
     }
 
