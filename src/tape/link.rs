@@ -191,19 +191,42 @@ fn asked_last(code: u8) -> bool {
 /// Copies a message without the values of `apiKey` and `signature`: neither is needed to replay, and a journal is no
 /// place for them.
 pub fn redact(message: &[u8], out: &mut Vec<u8>) {
-    const KEYS: [&[u8]; 2] = [b"apiKey\":\"", b"signature\":\""];
     out.clear();
-    let mut from = 0;
-    let mut at = 0;
-    while let Some(quote) = message[at..].iter().position(|b| *b == b'"') {
-        at += quote + 1;
-        let Some(key) = KEYS.iter().find(|key| message[at..].starts_with(key)) else { continue };
-        at += key.len();
-        out.extend_from_slice(&message[from..at]);
-        at += message[at..].iter().position(|b| *b == b'"').unwrap_or(message.len() - at);
-        from = at;
+    let (mut from, mut at) = (0, 0);
+    while let Some(value) = next_secret(message, at) {
+        out.extend_from_slice(&message[from..value]);
+        from = value + message[value..].iter().position(|b| *b == b'"').unwrap_or(message.len() - value);
+        at = from;
     }
     out.extend_from_slice(&message[from..]);
+}
+
+/// Where the next value that is cut out begins, from `at` on. Looks at a block of bytes at a time for pairs that
+/// stand in the keys and hardly anywhere else.
+fn next_secret(message: &[u8], mut at: usize) -> Option<usize> {
+    const BLOCK: usize = 32;
+    // Each with how far in its pair stands.
+    const KEYS: [(&[u8], usize); 2] = [(b"\"apiKey\":\"", 3), (b"\"signature\":\"", 2)];
+    let pair = |a: u8, b: u8| (a == b'i') & ((b == b'K') | (b == b'g'));
+    while let Some(rest) = message.get(at..).filter(|rest| !rest.is_empty()) {
+        let block = rest.first_chunk::<{ BLOCK + 1 }>();
+        if block.is_some_and(|b| !(0..BLOCK).fold(false, |any, i| any | pair(b[i], b[i + 1]))) {
+            at += BLOCK;
+            continue;
+        }
+        let end = rest.len().min(BLOCK);
+        for i in (0..end).filter(|i| rest[*i] == b'i') {
+            for (key, before) in KEYS {
+                if let Some(begins) = (at + i).checked_sub(before)
+                    && message[begins..].starts_with(key)
+                {
+                    return Some(begins + key.len());
+                }
+            }
+        }
+        at += end;
+    }
+    None
 }
 
 /// No connection: replay has the messages on its tape.
@@ -253,6 +276,54 @@ mod tests {
         }
         redact(b"{\"signature\":\"cut off", &mut out);
         assert_eq!(out, b"{\"signature\":\"");
+    }
+
+    /// The same, a byte at a time.
+    fn naive(message: &[u8]) -> Vec<u8> {
+        let (mut out, mut at) = (Vec::new(), 0);
+        while at < message.len() {
+            let key = [&b"\"apiKey\":\""[..], b"\"signature\":\""]
+                .into_iter()
+                .find(|k| message[at..].starts_with(k));
+            out.push(message[at]);
+            at += 1;
+            if let Some(key) = key {
+                out.extend_from_slice(&key[1..]);
+                at += key.len() - 1;
+                at += message[at..].iter().position(|b| *b == b'"').unwrap_or(message.len() - at);
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn whatever_stands_around_a_key_and_wherever_in_a_block_it_is_found() {
+        const PIECES: [&[u8]; 12] = [
+            b"\"apiKey\":\"",
+            b"\"signature\":\"",
+            b"\"apiKey\"",
+            b"\"sig",
+            b"iK",
+            b"ig",
+            b"i",
+            b"\"",
+            b"\",",
+            b"0123456789abcdef",
+            b"{\"params\":{",
+            b":",
+        ];
+        // A linear congruence is random enough to mix twelve pieces.
+        let (mut state, mut out) = (1u64, Vec::new());
+        for _ in 0..20_000 {
+            let mut message = Vec::new();
+            for _ in 0..12 {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                message.extend_from_slice(PIECES[(state >> 33) as usize % PIECES.len()]);
+            }
+            redact(&message, &mut out);
+            let want = naive(&message);
+            assert_eq!(out, want, "{}", String::from_utf8_lossy(&message));
+        }
     }
 
     #[test]
