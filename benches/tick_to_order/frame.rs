@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use agent::{Agent, Clock, Cycle, Invoker};
+use agent::{Agent, Clock, Cycle, Invoker, cpu};
 use corelane::agents::feed::{SnapshotAnswer, SnapshotSource};
 use corelane::agents::killer::{Handles, KillAgent};
 use corelane::controls::Controls;
@@ -48,12 +48,13 @@ const TURNS_MAX: usize = 1_000;
 /// Time of a turn on a clock that stands still, ns.
 const TURN_NS: u64 = 1_000;
 
-/// Spans of `ticks` ticks after `warm_up` others: to the order ring, and to the signed bytes. With or without a journal.
+/// Spans of `ticks` ticks after `warm_up` others: to the order ring, and to the signed bytes. With a journal whose
+/// thread runs on core `journal`, or without.
 pub(crate) fn run(
     clock: &Clock,
     warm_up: usize,
     ticks: usize,
-    journal: bool,
+    journal: Option<usize>,
 ) -> Result<[Histogram<u64>; 2], Box<dyn Error>> {
     let state = Scratch::new();
     let mut rig = Rig::new(clock.clone(), &state.0, journal)?;
@@ -77,11 +78,13 @@ pub(crate) fn run(
 }
 
 /// The same ticks by count: what the agents do with a message that leads to an order, up to its signed bytes.
-#[allow(dead_code, reason = "the bench of the journal counts nothing")]
-pub(crate) fn counted(clock: Clock) -> Result<impl FnMut(usize) -> Result<(), String>, String> {
+pub(crate) fn counted(
+    clock: Clock,
+    journal: Option<usize>,
+) -> Result<impl FnMut(usize) -> Result<(), String>, String> {
     let text = |e: Box<dyn Error>| e.to_string();
     let state = Scratch::new();
-    let mut rig = Rig::new(clock, &state.0, false).map_err(text)?;
+    let mut rig = Rig::new(clock, &state.0, journal).map_err(text)?;
     rig.open().map_err(text)?;
     Ok(move |n| {
         let _ = &state;
@@ -104,7 +107,7 @@ pub(crate) fn cycle_ns(
     clock: &Clock,
     turns: usize,
     ticks: usize,
-    journal: bool,
+    journal: Option<usize>,
 ) -> Result<[f64; 2], Box<dyn Error>> {
     let state = Scratch::new();
     let mut rig = Rig::new(clock.clone(), &state.0, journal)?;
@@ -331,7 +334,7 @@ struct Rig {
 }
 
 impl Rig {
-    fn new(clock: Clock, state_dir: &Path, journal: bool) -> Result<Rig, Box<dyn Error>> {
+    fn new(clock: Clock, state_dir: &Path, journal: Option<usize>) -> Result<Rig, Box<dyn Error>> {
         let mut config = Config::parse(market::DEMO_TOML)?;
         config.strategy.quoter.order_life_min_us = 1;
         config.strategy.quoter.position_max = config.strategy.quoter.size;
@@ -381,7 +384,7 @@ impl Rig {
             asks: level(BID_CENTS + 100),
         };
         config.journal.dir = state_dir.join("journal");
-        let taping = if journal {
+        let taping = if journal.is_some() {
             Some(tape::begin(&tape::Session {
                 config: &config,
                 listing: &listing,
@@ -438,7 +441,8 @@ impl Rig {
             Box::new(killer),
         ];
         let agents = Invoker::new(agents, clock.clone(), (sink, tape_sink));
-        let journal = taping.map(|t| JournalWriter::spawn(t.drain, clock.clone())).transpose()?;
+        let journal =
+            taping.zip(journal).map(|(t, core)| beside(core, t.drain, clock.clone())).transpose()?;
         Ok(Rig {
             clock,
             journal,
@@ -583,6 +587,18 @@ impl Rig {
         }
         Err(format!("agents and venue do not come to rest in {TURNS_MAX} turns").into())
     }
+}
+
+/// The journal's thread on a core of its own, as live: a thread runs where the one that made it does.
+fn beside(core: usize, drain: journal::Drain, clock: Clock) -> io::Result<JournalWriter> {
+    let spawn = move || {
+        if let Err(refused) = cpu::pin(core) {
+            eprintln!("journal not pinned: {refused}");
+        }
+        JournalWriter::spawn(drain, clock)
+    };
+    std::thread::scope(|scope| scope.spawn(spawn).join())
+        .unwrap_or_else(|_| Err(io::Error::other("the spawning thread panicked")))
 }
 
 /// An update of one bid, as of `now`: a time that is not near its own makes the feed doubt it.

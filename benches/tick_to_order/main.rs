@@ -137,7 +137,7 @@ fn speak(mut session: protocol::Session) -> Result<(), Box<dyn Error>> {
         }
     } else {
         session.work("event", 200, 500, event::counted)?;
-        session.work("signed", 100, 200, frame::counted)?;
+        session.work("signed", 100, 200, |clock| frame::counted(clock, None))?;
     }
     session.end();
     Ok(())
@@ -152,7 +152,7 @@ fn spans(core: usize, clock: &Clock, plan: &Plan) -> Result<[Histogram<u64>; 3],
         }
         let event = event::run(clock, plan.warm_up, plan.event_ticks).map_err(|e| e.to_string())?;
         let [frame, signed] =
-            frame::run(clock, plan.warm_up, plan.frame_ticks, false).map_err(|e| e.to_string())?;
+            frame::run(clock, plan.warm_up, plan.frame_ticks, None).map_err(|e| e.to_string())?;
         Ok::<_, String>([event, frame, signed])
     };
     let spans = std::thread::scope(|scope| scope.spawn(work).join());
