@@ -12,7 +12,7 @@ use std::{env, fs};
 
 use corelane::controls::StopState;
 use corelane::demo::{figures, live, market};
-use corelane::simvenue::{ConnPlan, FaultKind, FaultProxy, Handle, HostOptions, SimVenueHost};
+use corelane::simvenue::{ConnPlan, FaultKind, FaultProxy, Handle, HostOptions, SimVenueHost, outage};
 use corelane::wiring::{Ended, Live, LiveSetup};
 use topology::{Config, Decimal};
 use venue_binance::sim::{BinanceSim, SimFaults};
@@ -137,8 +137,21 @@ struct Ran {
     struck: [u64; FaultKind::ALL.len()],
     connections: u64,
     looks: u64,
+    /// What of [`RECOVERY`] the engine counted.
+    recovery: [u64; RECOVERY.len()],
     broken: Vec<String>,
 }
+
+/// Counters that say what the engine had to get over.
+const RECOVERY: [&str; 7] = [
+    "feed.link_downs",
+    "feed.snapshots",
+    "gateway.sessions_lost",
+    "oms.unknown",
+    "oms.queries",
+    "gateway.trades_listed",
+    "gateway.aborted_unsent",
+];
 
 /// Shared memory and state of one run, removed with it.
 struct Dirs {
@@ -252,13 +265,22 @@ impl Run {
                 }
             }
         }
+        let recovery = RECOVERY.map(|name| figures::counter(&ended.stats, name));
         let (connections, struck) = (proxy.connections(), proxy.struck());
         drop(proxy);
         let venue = match venue.stop() {
             Ok(venue) => venue,
             Err(e) => {
                 broken.push(e.to_string());
-                return Ran { outcome, orders: at, struck, connections, looks: audit.looks, broken };
+                return Ran {
+                    outcome,
+                    orders: at,
+                    struck,
+                    connections,
+                    looks: audit.looks,
+                    recovery,
+                    broken,
+                };
             }
         };
         let confirmed = stop == StopState::Confirmed;
@@ -270,7 +292,7 @@ impl Run {
             broken.push(told);
         }
         let orders = [at[0], at[1] - at[0], at[2] - at[1]];
-        Ran { outcome, orders, struck, connections, looks: audit.looks, broken }
+        Ran { outcome, orders, struck, connections, looks: audit.looks, recovery, broken }
     }
 
     /// The clean stop, confirmed.
@@ -380,7 +402,12 @@ fn from_environment(name: &str) -> Option<u64> {
 }
 
 fn plan(seed: u64, connections: u64) -> String {
-    let mut text = String::new();
+    let mut text = match outage(seed) {
+        Some((at_ms, for_ms)) => {
+            format!("  all reset after {at_ms} ms of noise, none taken for {for_ms} ms\n")
+        }
+        None => String::new(),
+    };
     for n in 0..connections {
         let _ = writeln!(text, "  connection {n}: {}", ConnPlan::of(seed, n));
     }
@@ -395,6 +422,7 @@ fn a_broken_network_ends_in_agreement_or_a_named_stop() {
     let (mut failures, mut outcomes) = (Vec::new(), BTreeMap::<String, u64>::new());
     let mut by_kind = vec![(0u64, 0u64, BTreeMap::<String, u64>::new()); FaultKind::ALL.len()];
     let (mut orders, mut traded, mut looks) = ([0; 3], [0u64; 3], 0);
+    let mut recovery = [0u64; RECOVERY.len()];
     for seed in first..first + seeds {
         let ran = Run::start(seed).go(seed);
         for (kind, n) in by_kind.iter_mut().zip(ran.struck) {
@@ -410,6 +438,7 @@ fn a_broken_network_ends_in_agreement_or_a_named_stop() {
             traded[i] += (ran.orders[i] > 0) as u64;
         }
         looks += ran.looks;
+        recovery.iter_mut().zip(ran.recovery).for_each(|(sum, n)| *sum += n);
         println!(
             "seed {seed}: {}, {:?}; orders {:?}, {} connections, {} looks",
             ran.outcome,
@@ -430,6 +459,7 @@ fn a_broken_network_ends_in_agreement_or_a_named_stop() {
     }
     println!("{seeds} seeds: {outcomes:?}; {looks} looks at the venue");
     println!("orders before, in, after the noise: {orders:?}; seeds that traded then: {traded:?}");
+    println!("got over: {:?}", RECOVERY.iter().zip(recovery).collect::<Vec<_>>());
     for (kind, (struck, runs, outcomes)) in FaultKind::ALL.iter().zip(&by_kind) {
         println!("{:>10}: struck {struck:>4} in {runs:>3} seeds: {outcomes:?}", kind.name());
     }

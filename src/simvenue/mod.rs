@@ -20,7 +20,7 @@ mod tests;
 
 pub use handle::{ConnKind, Handle};
 pub use net::ServerClose;
-pub use plan::{ConnPlan, Fault, FaultKind, Trigger, Way};
+pub use plan::{ConnPlan, Fault, FaultKind, Trigger, Way, outage};
 pub use proxy::FaultProxy;
 
 use agent::Clock;

@@ -106,6 +106,15 @@ pub struct ConnPlan {
     pub to_engine: Vec<Fault>,
 }
 
+/// A moment at which every connection is reset at once, and for how long no new one is taken, ms; `None` = there is none.
+/// In one seed of three, counted from the first noise.
+pub fn outage(seed: u64) -> Option<(u32, u32)> {
+    let mut draw = Draw::new(seed, u64::MAX, 3);
+    (draw.below(3) == 0).then(|| (draw.below(AT_MS_MAX) as u32, draw.below(OUTAGE_MS_MAX) as u32))
+}
+
+/// Longest outage, ms.
+const OUTAGE_MS_MAX: u64 = 500;
 /// Faults of a direction at most.
 const FAULTS_MAX: u64 = 3;
 /// Latest start, ms: a short run sees most of them.

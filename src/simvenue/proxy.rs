@@ -17,7 +17,7 @@ use net::socket::{Interest, linger_zero};
 
 use super::lane::{Lane, Passed};
 use super::pause::Pause;
-use super::plan::{ConnPlan, FaultKind, Way};
+use super::plan::{ConnPlan, FaultKind, Way, outage};
 
 /// Longest sleep: commands are seen this soon.
 const SLEEP_MAX: Duration = Duration::from_millis(2);
@@ -114,14 +114,28 @@ impl Proxy {
     fn run(&mut self) {
         let mut pause = Pause::default();
         let mut was_noisy = false;
+        // The one outage of this seed: how long after the first noise, and how long.
+        let mut outage = outage(self.seed).map(|ms| [ms.0, ms.1].map(|ms| Duration::from_millis(ms as u64)));
+        let mut cut_at = None;
+        let mut dark_until = None;
         while !self.shared.stop.load(Ordering::Acquire) {
             let (now, noisy) = (Instant::now(), self.shared.noisy.load(Ordering::Acquire));
             if noisy != was_noisy {
                 was_noisy = noisy;
                 self.pipes.iter_mut().for_each(|pipe| pipe.turn(noisy, now));
+                if noisy {
+                    cut_at = outage.take().map(|[at, dark]| (now + at, dark));
+                }
             }
-            self.accept(noisy, now);
-            for pipe in &mut self.pipes {
+            if let Some((at, dark)) = cut_at
+                && at <= now
+            {
+                (cut_at, dark_until) = (None, Some(now + dark));
+                self.pipes.iter_mut().for_each(Pipe::reset);
+                self.pipes.iter().for_each(|_| self.shared.count(FaultKind::Reset));
+            }
+            self.accept(noisy, noisy && dark_until.is_some_and(|until| now < until), now);
+            for pipe in self.pipes.iter_mut().filter(|pipe| !pipe.over) {
                 pipe.pass(&self.shared, now);
             }
             self.pipes.retain(|pipe| !pipe.over);
@@ -129,11 +143,11 @@ impl Proxy {
         }
     }
 
-    fn accept(&mut self, noisy: bool, now: Instant) {
+    fn accept(&mut self, noisy: bool, dark: bool, now: Instant) {
         // An error is tried again in the next round.
         while let Ok((engine, _)) = self.listener.accept() {
             let plan = ConnPlan::of(self.seed, self.shared.connections.fetch_add(1, Ordering::AcqRel));
-            let opening = plan.opening.filter(|_| noisy);
+            let opening = if dark { Some(FaultKind::Refuse) } else { plan.opening.filter(|_| noisy) };
             if let Some(kind) = opening {
                 self.shared.count(kind);
             }
