@@ -84,11 +84,17 @@ impl Header {
         words.store(W_MAGIC, MAGIC, Ordering::Release);
     }
 
-    /// Reads and checks the header at the start of `words`, a whole mapping of a file of `size` bytes.
+    /// Reads and checks the header at the start of `words`, a whole mapping of a file of `size` bytes, which is the
+    /// length the header implies rounded up to `granule`.
     ///
     /// # Errors
     /// `NotReady`, `WrongMagic`, `WrongType`, `WrongLayout`, `WrongBuild`, `WrongConfig`, `Truncated`, `WrongSize`.
-    pub(crate) fn read(words: &Words, size: u64, expect: &Ident) -> Result<Header, SegmentError> {
+    pub(crate) fn read(
+        words: &Words,
+        size: u64,
+        granule: u64,
+        expect: &Ident,
+    ) -> Result<Header, SegmentError> {
         // Partner: the release store of the magic in `write`.
         match words.load(W_MAGIC, Ordering::Acquire) {
             MAGIC => {}
@@ -111,7 +117,7 @@ impl Header {
         if size < implied {
             return Err(SegmentError::Truncated { found: size, expected: implied });
         }
-        if size > implied || !implied.is_multiple_of(8) {
+        if implied.checked_next_multiple_of(granule) != Some(size) || !implied.is_multiple_of(8) {
             return Err(SegmentError::WrongSize { found: size, expected: implied });
         }
         Ok(header)

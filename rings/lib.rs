@@ -58,6 +58,8 @@ mod handover;
 #[cfg(not(loom))]
 mod header;
 #[cfg(not(loom))]
+mod memory;
+#[cfg(not(loom))]
 mod named;
 #[cfg(not(loom))]
 mod segment;
@@ -77,5 +79,7 @@ pub use board::{BOARD, board};
 pub use handover::{hand_over, receive};
 #[cfg(not(loom))]
 pub use header::{HEADER_BYTES, Header, Ident, MAGIC};
+#[cfg(not(loom))]
+pub use memory::{Locked, Memory, MemoryReport, Node, Pages};
 #[cfg(not(loom))]
 pub use segment::{Access, BODY_BYTES_MAX, Segment};

@@ -134,7 +134,7 @@ fn create_aside(path: &Path) -> Result<(PathBuf, File), SegmentError> {
 
 fn build_aside(owner: File, ident: &Ident, len: usize, epoch: u64) -> Result<Segment, SegmentError> {
     owner.set_permissions(PermissionsExt::from_mode(0o600)).map_err(SegmentError::io("fchmod"))?;
-    allocate(&owner, HEADER_BYTES + len)?;
+    allocate(&owner, HEADER_BYTES + len).map_err(SegmentError::io("posix_fallocate"))?;
     let file = lock::reopen(&owner).map_err(SegmentError::io("open(/proc/self/fd)"))?;
     Segment::found(file, owner, ident, len, epoch)
 }

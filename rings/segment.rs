@@ -17,6 +17,7 @@ use crate::atomic::{AtomicU64, Ordering};
 use crate::error::SegmentError;
 use crate::header::{HEADER_BYTES, HEADER_WORDS, Header, Ident};
 use crate::lock::{self, Held, Role};
+use crate::memory::{Locked, Memory, MemoryReport, Node, Pages, granule};
 use crate::words::{Words, WordsMut};
 
 /// The longest body, bytes: 64 GiB.
@@ -40,6 +41,7 @@ pub enum Access {
 pub struct Segment {
     words: Words,
     header: Header,
+    memory: MemoryReport,
     files: Arc<Files>,
 }
 
@@ -68,13 +70,27 @@ impl Segment {
     /// # Errors
     /// As for [`memfd`](Segment::memfd).
     pub fn memfd_as(name: &str, ident: &Ident, len: usize) -> Result<Segment, SegmentError> {
+        Segment::memfd_in(name, ident, len, Memory::default())
+    }
+
+    /// An anonymous segment in memory of a kind; see [`memfd`](Segment::memfd). What was asked of `memory` and could not
+    /// be had is in the [report](Segment::memory), and no error.
+    ///
+    /// # Errors
+    /// As for [`memfd`](Segment::memfd).
+    pub fn memfd_in(name: &str, ident: &Ident, len: usize, memory: Memory) -> Result<Segment, SegmentError> {
         let len = body_len(len)?;
-        let file = memfd_create(name).map_err(SegmentError::io("memfd_create"))?;
+        let (file, report) = memory.file(name, HEADER_BYTES + len)?;
         file.set_permissions(PermissionsExt::from_mode(0o600)).map_err(SegmentError::io("fchmod"))?;
-        allocate(&file, HEADER_BYTES + len)?;
         seal(&file).map_err(SegmentError::io("fcntl(F_ADD_SEALS)"))?;
         let owner = lock::reopen(&file).map_err(SegmentError::io("open(/proc/self/fd)"))?;
-        Segment::found(file, owner, ident, len, 1)
+        let mut segment = Segment { memory: report, ..Segment::found(file, owner, ident, len, 1)? };
+        if memory.locked {
+            let errno = |e: io::Error| e.raw_os_error().unwrap_or(libc::EINVAL);
+            segment.memory.locked =
+                segment.lock_memory().map_or_else(|e| Locked::No { errno: errno(e) }, |()| Locked::Yes);
+        }
+        Ok(segment)
     }
 
     /// Maps a descriptor received from the segment's creator, checking it as [`open_file`](Segment::open_file) does
@@ -101,6 +117,19 @@ impl Segment {
     /// The header as it was at attach.
     pub fn header(&self) -> Header {
         self.header
+    }
+
+    /// What memory it lies in, as far as this process asked.
+    pub fn memory(&self) -> MemoryReport {
+        self.memory
+    }
+
+    /// Keeps this process's mapping from being paged out (`mlock`), until it is dropped.
+    ///
+    /// # Errors
+    /// The kernel's: `ENOMEM` or `EPERM` beyond `RLIMIT_MEMLOCK`.
+    pub fn lock_memory(&self) -> io::Result<()> {
+        self.files.map.lock()
     }
 
     /// The body, load only.
@@ -164,9 +193,11 @@ impl Segment {
             uid: euid(),
             epoch,
         };
-        let (all, files) = map(file, Some(owner), HEADER_BYTES + len, Access::ReadWrite)?;
+        let granule = granule(&file).map_err(SegmentError::io("fstatfs"))?;
+        let size = (HEADER_BYTES + len).next_multiple_of(granule as usize);
+        let (all, files) = map(file, Some(owner), size, Access::ReadWrite)?;
         header.write(&WordsMut::of(all.clone()).ok_or(SegmentError::ReadOnly)?);
-        Segment::over(all, header, files)
+        Segment::over(&all, header, granule, files)
     }
 
     /// Maps an existing file and checks its header.
@@ -183,16 +214,19 @@ impl Segment {
             return Err(SegmentError::WrongSize { found: size, expected: max as u64 });
         }
         // Only whole words are mapped; a stray tail is reported below as the wrong size.
+        let granule = granule(&file).map_err(SegmentError::io("fstatfs"))?;
         let (all, files) = map(file, None, size as usize & !7, access)?;
-        let header = Header::read(&all, size, expect)?;
-        Segment::over(all, header, files)
+        let header = Header::read(&all, size, granule, expect)?;
+        Segment::over(&all, header, granule, files)
     }
 
-    /// The segment over a whole mapping, its views beginning at the body.
-    fn over(all: Words, header: Header, files: Arc<Files>) -> Result<Segment, SegmentError> {
-        let body = all.len().saturating_sub(HEADER_WORDS);
+    /// The segment over a whole mapping, its views beginning at the body and ending with it: huge pages may go on.
+    fn over(all: &Words, header: Header, granule: u64, files: Arc<Files>) -> Result<Segment, SegmentError> {
+        let body = header.payload_len as usize / 8;
         let words = all.range(HEADER_WORDS, body).ok_or(SegmentError::NotReady)?;
-        Ok(Segment { words, header, files })
+        let pages = if granule > 1 { Pages::Huge { bytes: granule } } else { Pages::Ordinary };
+        let memory = MemoryReport { pages, locked: Locked::NotAsked, node: Node::NotAsked };
+        Ok(Segment { words, header, memory, files })
     }
 }
 
@@ -215,10 +249,12 @@ fn euid() -> u32 {
     unsafe { libc::geteuid() }
 }
 
-fn memfd_create(name: &str) -> io::Result<File> {
+/// An empty anonymous file that can be sealed, close-on-exec, with `flags` besides.
+pub(crate) fn memfd_create(name: &str, flags: libc::c_uint) -> io::Result<File> {
     let name = std::ffi::CString::new(name).map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
     // SAFETY: `name` is a nul-terminated string that outlives the call.
-    let fd = unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING) };
+    let fd =
+        unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING | flags) };
     if fd == -1 {
         return Err(io::Error::last_os_error());
     }
@@ -234,13 +270,13 @@ fn seal(file: &File) -> io::Result<()> {
 }
 
 /// Gives the file its size and its memory, so that a full filesystem is an error now and not a signal later.
-pub(crate) fn allocate(file: &File, len: usize) -> Result<(), SegmentError> {
+///
+/// # Errors
+/// The kernel's; what it had given is not taken back.
+pub(crate) fn allocate(file: &File, len: usize) -> io::Result<()> {
     // SAFETY: a plain call on a descriptor open for the life of `file`; `len` is far below the range of `off_t`.
     let code = unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, len as libc::off_t) };
-    if code != 0 {
-        return Err(SegmentError::Io { call: "posix_fallocate", source: io::Error::from_raw_os_error(code) });
-    }
-    Ok(())
+    if code == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(code)) }
 }
 
 /// Maps `len` bytes of `file`, a multiple of 8 that it has, and touches every page.

@@ -19,6 +19,7 @@ const EMPTY_NAMES: &[&str] =
 const UNSAFE_FILES: &[(&str, &str)] = &[
     ("rings/handover.rs", "control messages of a socket"),
     ("rings/lock.rs", "fcntl"),
+    ("rings/memory.rs", "fstatfs, mbind"),
     ("rings/segment.rs", "memfd, seals, mapping"),
     ("rings/words.rs", "the only view of mapped memory"),
     ("src/agent/clock.rs", "clock_gettime"),
