@@ -12,22 +12,27 @@
 //! to attach goes on where the shared words say.
 
 use crate::atomic::Ordering;
+use crate::bulk::{BULK_TAG, BulkConsumer, BulkProducer};
+use crate::control::{Parts, W_CAPACITY, W_CONSUMER_PID, W_PRODUCER_PID, W_TAG, check_capacity, ring_words};
 use crate::error::SegmentError;
 use crate::header::Ident;
+use crate::life::Hold;
 use crate::lock::Role;
-use crate::ring::{
-    CAPACITY_MAX, Consumer, Hold, Producer, RING_TAG, W_CAPACITY, W_CONSUMER_PID, W_PRODUCER_PID, W_TAG,
-    parts, ring_words,
-};
+use crate::memory::Memory;
+use crate::ring::{Consumer, Producer, RING_TAG};
 use crate::segment::Segment;
-use crate::words::{Lines, WordMut};
 
-/// What the segment of a ring declares itself to be.
+/// What the segment of a slot ring declares itself to be. Who wants mixed versions refused makes and attaches rings
+/// with hashes of its own: `Ident { build_hash, config_hash, ..RING }`.
 pub const RING: Ident =
-    Ident { type_id: u32::from_le_bytes(*b"ring"), layout_version: 1, build_hash: 0, config_hash: 0 };
+    Ident { type_id: u32::from_le_bytes(*b"ring"), layout_version: 2, build_hash: 0, config_hash: 0 };
+
+/// What the segment of a bulk ring declares itself to be.
+pub const BULK_RING: Ident =
+    Ident { type_id: u32::from_le_bytes(*b"bulk"), layout_version: 1, build_hash: 0, config_hash: 0 };
 
 /// A ring of `capacity` slots in a memfd with both ends attached here. `capacity` is a power of two in
-/// 2..=[`CAPACITY_MAX`].
+/// 2..=[`CAPACITY_MAX`](crate::CAPACITY_MAX).
 ///
 /// # Errors
 /// Those of [`ring_segment`] and [`Producer::attach`].
@@ -36,19 +41,57 @@ pub fn ring(name: &str, capacity: usize) -> Result<(Producer, Consumer), Segment
     Ok((Producer::attach(&segment)?, Consumer::attach(&segment)?))
 }
 
-/// The memfd of a ring with neither end attached. `capacity` is a power of two in 2..=[`CAPACITY_MAX`]; the segment
-/// takes 64 bytes a slot and 512 more.
+/// A bulk ring of `capacity` slots in a memfd with both ends attached here; see [`ring`].
+///
+/// # Errors
+/// Those of [`bulk_ring_segment`] and [`BulkProducer::attach`].
+pub fn bulk_ring(name: &str, capacity: usize) -> Result<(BulkProducer, BulkConsumer), SegmentError> {
+    let segment = bulk_ring_segment(name, capacity)?;
+    Ok((BulkProducer::attach(&segment)?, BulkConsumer::attach(&segment)?))
+}
+
+/// The memfd of a ring with neither end attached. `capacity` is a power of two in
+/// 2..=[`CAPACITY_MAX`](crate::CAPACITY_MAX); the segment takes 64 bytes a slot and 640 more.
 ///
 /// # Errors
 /// [`SegmentError::BadCapacity`]; those of [`Segment::memfd`].
 pub fn ring_segment(name: &str, capacity: usize) -> Result<Segment, SegmentError> {
-    check_capacity(capacity as u64)?;
-    let segment = Segment::memfd_as(name, &RING, ring_words(capacity) * 8)?;
-    let words = segment.words_mut()?;
-    words.store(W_CAPACITY, capacity as u64, Ordering::Relaxed);
-    // Partner: the acquire load in `open_parts`.
-    words.store(W_TAG, RING_TAG, Ordering::Release);
-    Ok(segment)
+    ring_segment_as(name, capacity, &RING, Memory::default())
+}
+
+/// The memfd of a ring with an identity and memory of its own; see [`ring_segment`]. `ident` is checked by those who
+/// receive the descriptor, against what they expect.
+///
+/// # Errors
+/// As for [`ring_segment`].
+pub fn ring_segment_as(
+    name: &str,
+    capacity: usize,
+    ident: &Ident,
+    memory: Memory,
+) -> Result<Segment, SegmentError> {
+    found(name, capacity, ident, memory, RING_TAG)
+}
+
+/// The memfd of a bulk ring with neither end attached; see [`ring_segment`].
+///
+/// # Errors
+/// As for [`ring_segment`].
+pub fn bulk_ring_segment(name: &str, capacity: usize) -> Result<Segment, SegmentError> {
+    bulk_ring_segment_as(name, capacity, &BULK_RING, Memory::default())
+}
+
+/// The memfd of a bulk ring with an identity and memory of its own; see [`ring_segment_as`].
+///
+/// # Errors
+/// As for [`ring_segment`].
+pub fn bulk_ring_segment_as(
+    name: &str,
+    capacity: usize,
+    ident: &Ident,
+    memory: Memory,
+) -> Result<Segment, SegmentError> {
+    found(name, capacity, ident, memory, BULK_TAG)
 }
 
 impl Producer {
@@ -60,15 +103,8 @@ impl Producer {
     /// [`SegmentError::WrongSize`] or [`SegmentError::BadPosition`] for a body that is not a sound ring;
     /// [`SegmentError::Io`].
     pub fn attach(segment: &Segment) -> Result<Producer, SegmentError> {
-        let (slots, position) = open_parts(segment)?;
-        let hold = Hold::Lock(segment.claim(Role::Producer, W_PRODUCER_PID)?);
-        Producer::resume(slots, position, hold)
-    }
-
-    /// Whether a consumer is attached and its holder lives. A system call on a segment: for housekeeping, not for
-    /// every message. Sees a death at once, a hang not at all.
-    pub fn consumer_alive(&self) -> bool {
-        peer_alive(&self.hold, Role::Consumer)
+        let parts = open_parts(segment, RING_TAG)?;
+        Producer::resume(&parts, take(segment, Role::Producer)?)
     }
 }
 
@@ -79,41 +115,64 @@ impl Consumer {
     /// # Errors
     /// As for [`Producer::attach`], [`SegmentError::RoleTaken`] while another consumer lives.
     pub fn attach(segment: &Segment) -> Result<Consumer, SegmentError> {
-        let (slots, position) = open_parts(segment)?;
-        let hold = Hold::Lock(segment.claim(Role::Consumer, W_CONSUMER_PID)?);
-        Consumer::resume(slots, position, hold)
-    }
-
-    /// Whether a producer is attached and its holder lives; see [`Producer::consumer_alive`].
-    pub fn producer_alive(&self) -> bool {
-        peer_alive(&self.hold, Role::Producer)
+        let parts = open_parts(segment, RING_TAG)?;
+        Consumer::resume(&parts, take(segment, Role::Consumer)?)
     }
 }
 
-fn peer_alive(hold: &Hold, peer_role: Role) -> bool {
-    match hold {
-        Hold::Lock(held) => held.sees(peer_role),
-        Hold::Token { peer, .. } => peer.strong_count() > 0,
+impl BulkProducer {
+    /// Takes the producing end of the bulk ring in `segment`, going on after the last record committed.
+    ///
+    /// # Errors
+    /// As for [`Producer::attach`], with [`SegmentError::BadCount`] for [`SegmentError::BadPosition`].
+    pub fn attach(segment: &Segment) -> Result<BulkProducer, SegmentError> {
+        let parts = open_parts(segment, BULK_TAG)?;
+        BulkProducer::resume(&parts, take(segment, Role::Producer)?)
     }
 }
 
-fn check_capacity(capacity: u64) -> Result<(), SegmentError> {
-    let max = CAPACITY_MAX as u64;
-    if !capacity.is_power_of_two() || !(2..=max).contains(&capacity) {
-        return Err(SegmentError::BadCapacity { capacity, max });
+impl BulkConsumer {
+    /// Takes the consuming end of the bulk ring in `segment`, going on at the released count.
+    ///
+    /// # Errors
+    /// As for [`BulkProducer::attach`], [`SegmentError::RoleTaken`] while another consumer lives.
+    pub fn attach(segment: &Segment) -> Result<BulkConsumer, SegmentError> {
+        let parts = open_parts(segment, BULK_TAG)?;
+        BulkConsumer::resume(&parts, take(segment, Role::Consumer)?)
     }
-    Ok(())
+}
+
+fn take(segment: &Segment, role: Role) -> Result<Hold, SegmentError> {
+    let pid_word = if role == Role::Producer { W_PRODUCER_PID } else { W_CONSUMER_PID };
+    segment.claim(role, pid_word).map(Hold::Lock)
+}
+
+/// Founds a ring of either form.
+fn found(
+    name: &str,
+    capacity: usize,
+    ident: &Ident,
+    memory: Memory,
+    tag: u64,
+) -> Result<Segment, SegmentError> {
+    check_capacity(capacity as u64)?;
+    let segment = Segment::memfd_in(name, ident, ring_words(capacity) * 8, memory)?;
+    let words = segment.words_mut()?;
+    words.store(W_CAPACITY, capacity as u64, Ordering::Relaxed);
+    // Partner: the acquire load in `open_parts`.
+    words.store(W_TAG, tag, Ordering::Release);
+    Ok(segment)
 }
 
 /// Checks the body of a ring and cuts its parts.
-fn open_parts(segment: &Segment) -> Result<(Lines, WordMut), SegmentError> {
+fn open_parts(segment: &Segment, tag: u64) -> Result<Parts, SegmentError> {
     let words = segment.words_mut()?;
     let body = words.reader();
-    // Partner: the release store in `ring_segment`.
+    // Partner: the release store in `found`.
     match body.get(W_TAG, Ordering::Acquire) {
-        Some(RING_TAG) => {}
+        Some(found) if found == tag => {}
         None | Some(0) => return Err(SegmentError::NotReady),
-        Some(found) => return Err(SegmentError::WrongMagic { found, expected: RING_TAG }),
+        Some(found) => return Err(SegmentError::WrongMagic { found, expected: tag }),
     }
     let capacity = body.get(W_CAPACITY, Ordering::Relaxed).unwrap_or(0);
     check_capacity(capacity)?;
@@ -121,6 +180,6 @@ fn open_parts(segment: &Segment) -> Result<(Lines, WordMut), SegmentError> {
     if found != expected {
         return Err(SegmentError::WrongSize { found: found as u64 * 8, expected: expected as u64 * 8 });
     }
-    parts(&words, capacity as usize)
+    Parts::cut(&words, capacity as usize)
         .ok_or(SegmentError::WrongSize { found: found as u64 * 8, expected: expected as u64 * 8 })
 }

@@ -155,6 +155,16 @@ pub enum SegmentError {
         /// Sequence word of the slot before it.
         slot: u64,
     },
+    /// The counts of a bulk ring contradict each other. Usually: memory overwritten by something else.
+    #[error("{released} records released of {committed} committed do not fit a ring of {capacity}")]
+    BadCount {
+        /// The released count found.
+        released: u64,
+        /// The committed count found.
+        committed: u64,
+        /// Slots of the ring.
+        capacity: u64,
+    },
     /// The kernel failed a call for a reason without a name here.
     #[error("{call} failed")]
     Io {

@@ -45,7 +45,10 @@
 
 mod atomic;
 mod board;
+mod bulk;
+mod control;
 mod error;
+mod life;
 mod lock;
 mod ring;
 mod words;
@@ -66,13 +69,17 @@ mod segment;
 
 pub use atomic::Ordering;
 pub use board::{BoardReader, BoardWriter, board_words, heap_board};
+pub use bulk::{BulkConsumer, BulkProducer, Record, heap_bulk_ring};
+pub use control::CAPACITY_MAX;
 pub use error::SegmentError;
 pub use lock::Role;
-pub use ring::{CAPACITY_MAX, Consumer, Full, Payload, Producer, heap_ring};
+pub use ring::{Batch, Claim, Consumer, Full, Payload, Producer, heap_ring};
 pub use words::{Word, WordMut, Words, WordsMut};
 
 #[cfg(not(loom))]
-pub use attach::{RING, ring, ring_segment};
+pub use attach::{
+    BULK_RING, RING, bulk_ring, bulk_ring_segment, bulk_ring_segment_as, ring, ring_segment, ring_segment_as,
+};
 #[cfg(not(loom))]
 pub use board::{BOARD, board};
 #[cfg(not(loom))]

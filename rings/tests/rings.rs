@@ -212,8 +212,8 @@ fn a_body_that_is_no_sound_ring_is_refused() {
     refused!(1, 7, SegmentError::BadCapacity { capacity: 7, .. });
     refused!(1, 0, SegmentError::BadCapacity { capacity: 0, .. });
     refused!(1, 1 << 60, SegmentError::BadCapacity { .. });
-    refused!(1, 16, SegmentError::WrongSize { found: 768, expected: 1280 });
-    refused!(1, 4, SegmentError::WrongSize { found: 768, expected: 512 });
+    refused!(1, 16, SegmentError::WrongSize { found: 896, expected: 1408 });
+    refused!(1, 4, SegmentError::WrongSize { found: 896, expected: 640 });
     refused!(16, 3, SegmentError::BadPosition { found: 3, slot: 0 });
     let read_only = {
         let segment = ring_segment("observer", 8).unwrap();
