@@ -169,6 +169,7 @@ impl BulkProducer {
         for (cell, word) in self.slots.at(seq).iter().zip(record) {
             cell.store(*word, Ordering::Relaxed);
         }
+        self.slots.ask_ahead(seq);
     }
 
     #[inline(always)]
@@ -297,11 +298,7 @@ impl BulkConsumer {
     #[inline(always)]
     fn read(&self, seq: u64) -> Record {
         self.slots.reads(seq);
-        let mut record = Record::default();
-        for (word, cell) in record.iter_mut().zip(self.slots.at(seq)) {
-            *word = cell.load(Ordering::Relaxed);
-        }
-        record
+        self.slots.read(seq)
     }
 
     #[inline(always)]

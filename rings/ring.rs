@@ -341,10 +341,7 @@ impl Consumer {
             return None;
         }
         self.slots.reads(seq);
-        let mut payload = Payload::default();
-        for (word, cell) in payload.iter_mut().zip(slot) {
-            *word = cell.load(Ordering::Relaxed);
-        }
+        let [payload @ .., _] = self.slots.read(seq);
         Some((seq, payload))
     }
 
@@ -365,6 +362,7 @@ fn commit(slots: &Lines, payload: &Payload, seq: u64) {
     }
     // Partner: the acquire load in `Consumer::message`.
     slot[SEQUENCE].store(seq + 1, Ordering::Release);
+    slots.ask_ahead(seq);
 }
 
 /// Refuses a position the slots contradict: the slot before it must hold that message, or the one a lap later.

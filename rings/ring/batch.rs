@@ -60,6 +60,7 @@ impl Claim<'_> {
             for (cell, word) in self.ring.slots.at(seq).iter().zip(payload) {
                 cell.store(*word, Ordering::Relaxed);
             }
+            self.ring.slots.ask_ahead(seq);
         }
         self.put += 1;
         Ok(())
