@@ -2,7 +2,7 @@
 //!
 //! A file is 0600 in a directory 0700 of the same user. It appears under its name complete: built aside, then linked
 //! there, or renamed over the file of a dead owner. It stays readable after its owner died, and no living owner's
-//! file is ever replaced.
+//! file is ever replaced. What a creator that died left aside is removed by the next.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
@@ -27,6 +27,7 @@ impl Segment {
     pub fn create_file(path: &Path, ident: &Ident, len: usize) -> Result<Segment, SegmentError> {
         let len = body_len(len)?;
         make_dir(parent(path))?;
+        sweep(path)?;
         // A pass is repeated only when another creator came or went in between; each such pass someone made
         // progress.
         for _ in 0..16 {
@@ -45,15 +46,21 @@ impl Segment {
                 };
                 match named {
                     Ok(()) => Ok(Some(segment)),
-                    Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(None),
+                    // Another came first, or took what lay aside for a dead creator's.
+                    Err(e) if matches!(e.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound) => {
+                        Ok(None)
+                    }
                     Err(e) => Err(at(path, "rename", e)),
                 }
             });
             if previous.is_none() || !matches!(built, Ok(Some(_))) {
-                std::fs::remove_file(&aside).map_err(SegmentError::io("unlink"))?;
+                remove(&aside)?;
             }
-            if let Some(segment) = built? {
-                return Ok(segment);
+            match built {
+                Ok(Some(segment)) => return Ok(segment),
+                // Swept by another creator before it was locked.
+                Ok(None) | Err(SegmentError::RoleTaken { .. }) => {}
+                Err(e) => return Err(e),
             }
         }
         Err(SegmentError::InUse { path: path.to_path_buf(), pid: 0 })
@@ -109,6 +116,40 @@ fn claim_previous(path: &Path) -> Result<Previous, SegmentError> {
     }
 }
 
+/// Removes what creators of `path` that are dead left beside it. A living one's is locked, or will be made again.
+fn sweep(path: &Path) -> Result<(), SegmentError> {
+    let dir = parent(path);
+    let Some(name) = path.file_name().and_then(std::ffi::OsStr::to_str) else { return Ok(()) };
+    for entry in std::fs::read_dir(dir).map_err(|e| at(dir, "readdir", e))? {
+        let entry = entry.map_err(SegmentError::io("readdir"))?.file_name();
+        let aside = entry.to_str().and_then(|e| e.strip_prefix('.')?.strip_prefix(name)?.strip_prefix('.'));
+        let is_ours = aside.is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit() || b == b'.'));
+        if !is_ours {
+            continue;
+        }
+        let aside = dir.join(entry);
+        match open(&aside, true) {
+            Ok(file) => {
+                if Held::take(file, Role::Owner).map_err(SegmentError::io("fcntl(F_OFD_SETLK)"))?.is_some() {
+                    remove(&aside)?;
+                }
+            }
+            // Gone meanwhile.
+            Err(SegmentError::NotFound { .. }) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+/// Removes a file that may be gone already.
+fn remove(path: &Path) -> Result<(), SegmentError> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(at(path, "unlink", e)),
+        _ => Ok(()),
+    }
+}
+
 /// A fresh file beside `path`, under a name no other creation uses.
 fn create_aside(path: &Path) -> Result<(PathBuf, File), SegmentError> {
     static SERIAL: Counter = Counter::new(0);
@@ -117,11 +158,8 @@ fn create_aside(path: &Path) -> Result<(PathBuf, File), SegmentError> {
     aside.push(name);
     aside.push(format!(".{}.{}", std::process::id(), SERIAL.fetch_add(1, Ordering::Relaxed)));
     let aside = parent(path).join(aside);
-    // Left by a process of our number that died at this very point.
-    match std::fs::remove_file(&aside) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(at(&aside, "unlink", e)),
-        _ => {}
-    }
+    // Left by a process of our number, if it is there.
+    remove(&aside)?;
     let file = OpenOptions::new()
         .read(true)
         .write(true)
