@@ -17,6 +17,16 @@ const ROLE: &str = "CORELANE_RINGS_CHILD";
 const ECHOES: u64 = 200_000;
 const RUN: u64 = 5;
 
+/// How many ends are killed: half of them consumers, half producers. `CORELANE_KILLS`; 20 when it is not set.
+fn kills() -> u64 {
+    std::env::var("CORELANE_KILLS").map_or(20, |v| v.parse().unwrap())
+}
+
+/// How much is exchanged before the kill of a round, so that it falls anywhere in a lap.
+fn work(round: u64) -> u64 {
+    500 + round.wrapping_mul(0x9e37_79b9_7f4a_7c15) % 3_000
+}
+
 fn message(n: u64) -> Payload {
     std::array::from_fn(|i| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ i as u64)
 }
@@ -116,9 +126,9 @@ fn who_follows_a_killed_consumer_goes_on_at_its_position() {
     let segment = ring_segment("consumer", 16).unwrap();
     let mut tx = Producer::attach(&segment).unwrap();
     let (mut sent, mut from) = (0, 0);
-    for round in 0..5 {
+    for round in 0..kills() / 2 {
         let mut child = start("consume", &[&segment]);
-        let until = sent + 20_000 + 777 * round;
+        let until = sent + work(round);
         wait_for("the consumer's work", || {
             while tx.push(message(sent)).is_ok() {
                 sent += 1;
@@ -143,9 +153,9 @@ fn a_killed_producer_leaves_whole_runs_and_can_be_followed() {
     let segment = ring_segment("producer", 16).unwrap();
     let mut rx = Consumer::attach(&segment).unwrap();
     let mut got = 0;
-    for round in 0..5 {
+    for round in 0..kills() / 2 {
         let mut child = start("produce", &[&segment]);
-        let until = got + 20_000 + 777 * round;
+        let until = got + work(round);
         let mut check = |seq: u64, payload: &Payload| {
             assert_eq!((seq, *payload), (got, message(got)));
             got += 1;

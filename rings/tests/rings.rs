@@ -6,8 +6,9 @@ use std::collections::VecDeque;
 
 use proptest::prelude::*;
 use rings::{
-    Access, BoardReader, BoardWriter, Consumer, Full, Payload, Producer, RING, Role, Segment, SegmentError,
-    board, board_words, heap_ring, ring, ring_segment,
+    Access, BoardReader, BoardWriter, BulkConsumer, BulkProducer, Consumer, Full, Payload, Producer, RING,
+    Record, Role, Segment, SegmentError, board, board_words, bulk_ring_segment, heap_ring, ring,
+    ring_segment,
 };
 
 fn message(n: u64) -> Payload {
@@ -27,6 +28,10 @@ enum Step {
     PeekAndRelease,
     PeekOnly,
     Poll(usize),
+    /// Claims, puts, and commits or not.
+    Claim(usize, usize, bool),
+    /// Reads a batch, and releases it or not.
+    Batch(usize, bool),
     Producer,
     Consumer,
 }
@@ -39,6 +44,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::PeekAndRelease),
         1 => Just(Step::PeekOnly),
         2 => (0usize..9).prop_map(Step::Poll),
+        2 => (0usize..7, 0usize..7, any::<bool>()).prop_map(|(room, put, commit)| Step::Claim(room, put, commit)),
+        2 => (0usize..9, any::<bool>()).prop_map(|(limit, release)| Step::Batch(limit, release)),
         1 => Just(Step::Producer),
         1 => Just(Step::Consumer),
     ]
@@ -86,6 +93,42 @@ fn same_as_queue(
                 let expected: Vec<_> = twin.drain(..limit.min(twin.len())).collect();
                 assert_eq!((count, &got), (expected.len(), &expected));
             }
+            Step::Claim(room, put, commit) => {
+                let free = capacity - twin.len();
+                match tx.claim(room) {
+                    Err(full) => {
+                        assert!(room > free);
+                        assert_eq!(full, Full { wanted: room as u32, free: free as u32 });
+                    }
+                    Ok(mut claim) => {
+                        assert!(room <= free && claim.room() == room && claim.next_seq() == pushed);
+                        for n in 0..put {
+                            let taken = claim.put(&message(pushed + n as u64));
+                            assert_eq!(
+                                taken,
+                                if n < room { Ok(()) } else { Err(Full { wanted: 1, free: 0 }) }
+                            );
+                        }
+                        let put = put.min(room);
+                        assert_eq!(claim.room(), room - put);
+                        if commit {
+                            assert_eq!(claim.commit(), put);
+                            twin.extend((pushed..).take(put).map(|n| (n, message(n))));
+                            pushed += put as u64;
+                        }
+                    }
+                }
+            }
+            Step::Batch(limit, release) => {
+                let mut batch = rx.batch(limit);
+                let got: Vec<_> = (&mut batch).collect();
+                let expected: Vec<_> = twin.iter().take(limit).copied().collect();
+                assert_eq!(got, expected);
+                if release {
+                    assert_eq!(batch.release(), got.len());
+                    twin.drain(..got.len());
+                }
+            }
             Step::Producer => tx = again_tx(tx),
             Step::Consumer => rx = again_rx(rx),
         }
@@ -117,6 +160,98 @@ proptest! {
             |tx| { drop(tx); Producer::attach(&mapped_again(&segment)).unwrap() },
             |rx| { drop(rx); Consumer::attach(&mapped_again(&segment)).unwrap() },
         );
+    }
+}
+
+/// What may be done to a bulk ring.
+#[derive(Clone, Debug)]
+enum BulkStep {
+    Push,
+    Run(usize),
+    With(usize),
+    Pop,
+    Poll(usize),
+    Producer,
+    Consumer,
+}
+
+fn bulk_step() -> impl Strategy<Value = BulkStep> {
+    prop_oneof![
+        3 => Just(BulkStep::Push),
+        2 => (0usize..9).prop_map(BulkStep::Run),
+        2 => (0usize..9).prop_map(BulkStep::With),
+        3 => Just(BulkStep::Pop),
+        3 => (0usize..9).prop_map(BulkStep::Poll),
+        1 => Just(BulkStep::Producer),
+        1 => Just(BulkStep::Consumer),
+    ]
+}
+
+fn record(n: u64) -> Record {
+    std::array::from_fn(|i| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(i as u32 * 8))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_bulk_ring_whose_ends_come_and_go_is_a_bounded_queue(
+        power in 1u32..4,
+        steps in prop::collection::vec(bulk_step(), 1..100),
+    ) {
+        let capacity = 1 << power;
+        let segment = bulk_ring_segment("twin", capacity).unwrap();
+        let (mut tx, mut rx) = (BulkProducer::attach(&segment).unwrap(), BulkConsumer::attach(&segment).unwrap());
+        let mut twin: VecDeque<u64> = VecDeque::new();
+        let mut pushed = 0;
+        for step in steps {
+            let free = capacity - twin.len();
+            let outcome = |len: usize| {
+                if len <= free { Ok(()) } else { Err(Full { wanted: len as u32, free: free as u32 }) }
+            };
+            let count = match step {
+                BulkStep::Push => {
+                    prop_assert_eq!(tx.push(&record(pushed)), outcome(1));
+                    1
+                }
+                BulkStep::Run(len) => {
+                    let run: Vec<Record> = (pushed..).take(len).map(record).collect();
+                    prop_assert_eq!(tx.push_run(&run), outcome(len));
+                    len
+                }
+                BulkStep::With(len) => {
+                    prop_assert_eq!(tx.push_with(len, record), outcome(len));
+                    len
+                }
+                BulkStep::Pop => {
+                    prop_assert_eq!(rx.pop(), twin.pop_front().map(|n| (n, record(n))));
+                    0
+                }
+                BulkStep::Poll(limit) => {
+                    let expected: Vec<u64> = twin.drain(..limit.min(twin.len())).collect();
+                    let mut got = Vec::new();
+                    prop_assert_eq!(rx.poll(limit, |seq, r| got.push((seq, *r))), expected.len());
+                    prop_assert_eq!(got, expected.iter().map(|n| (*n, record(*n))).collect::<Vec<_>>());
+                    0
+                }
+                BulkStep::Producer => {
+                    drop(tx);
+                    tx = BulkProducer::attach(&segment).unwrap();
+                    0
+                }
+                BulkStep::Consumer => {
+                    drop(rx);
+                    rx = BulkConsumer::attach(&segment).unwrap();
+                    0
+                }
+            };
+            if count <= free {
+                twin.extend(pushed..pushed + count as u64);
+                pushed += count as u64;
+            }
+            prop_assert_eq!((tx.next_seq(), rx.next_seq()), (pushed, pushed - twin.len() as u64));
+            prop_assert_eq!((rx.is_empty(), tx.free()), (twin.is_empty(), capacity - twin.len()));
+        }
     }
 }
 
