@@ -73,6 +73,8 @@ pub use bulk::{BulkConsumer, BulkProducer, Record, heap_bulk_ring};
 pub use control::CAPACITY_MAX;
 pub use error::SegmentError;
 pub use lock::Role;
+#[cfg(loom)]
+pub use ring::HeapRing;
 pub use ring::{Batch, Claim, Consumer, Full, Payload, Producer, heap_ring};
 pub use words::{Word, WordMut, Words, WordsMut};
 

@@ -78,6 +78,14 @@ pub(crate) enum Hold {
     },
 }
 
+#[cfg(loom)]
+impl Hold {
+    /// Holds nothing and sees nobody.
+    pub(crate) fn nobody() -> Hold {
+        Hold::Token { _mine: Arc::new(()), peer: Weak::new() }
+    }
+}
+
 /// One side of a ring from attach to detach: its lines, its peer's, and its role.
 #[derive(Debug)]
 pub(crate) struct Life {

@@ -96,10 +96,51 @@ pub struct Consumer {
 }
 
 /// A ring on the heap, for two threads of one process (tests, model checkers, an engine in one thread): the same
-/// protocol without the mapping. The capacity is rounded up to a power of two within 2..=[`CAPACITY_MAX`].
+/// protocol without the mapping. The capacity is rounded up to a power of two within
+/// 2..=[`CAPACITY_MAX`](crate::CAPACITY_MAX).
 pub fn heap_ring(capacity: usize) -> (Producer, Consumer) {
     let (parts, producer, consumer) = Parts::heap(capacity, RING_TAG);
     (Producer::at_start(&parts, producer), Consumer::at_start(&parts, consumer))
+}
+
+/// A slot ring on the heap whose ends can be attached again, for the model checker: what a segment is to processes. That
+/// an end has one holder at a time is the model's to see to.
+#[cfg(loom)]
+#[derive(Debug)]
+pub struct HeapRing(Parts);
+
+#[cfg(loom)]
+impl HeapRing {
+    /// A ring of `capacity` slots with neither end attached.
+    pub fn new(capacity: usize) -> HeapRing {
+        HeapRing(Parts::heap(capacity, RING_TAG).0)
+    }
+
+    /// Attaches the producing end.
+    ///
+    /// # Errors
+    /// [`SegmentError::BadPosition`].
+    pub fn producer(&self) -> Result<Producer, SegmentError> {
+        Producer::resume(&self.0, Hold::nobody())
+    }
+
+    /// Attaches the consuming end.
+    ///
+    /// # Errors
+    /// [`SegmentError::BadPosition`].
+    pub fn consumer(&self) -> Result<Consumer, SegmentError> {
+        Consumer::resume(&self.0, Hold::nobody())
+    }
+}
+
+#[cfg(loom)]
+impl Producer {
+    /// Dies just before the last store of a run: all but the first message bear their sequence.
+    pub fn die_in_run(self, run: &[Payload]) {
+        for (seq, payload) in (self.next..).zip(run).skip(1) {
+            commit(&self.slots, payload, seq);
+        }
+    }
 }
 
 impl Producer {
