@@ -1,45 +1,6 @@
-//! Shared-memory segments, SPSC rings, boards and liveness: how threads and processes of one host speak.
-//!
-//! * [`Segment`]: a mapping with a header, anonymous (memfd, handed over by descriptor) or a named file; each way to
-//!   fail at creating or attaching has its own [`SegmentError`]. Its body is seen through [`Words`].
-//! * [`ring`]: [`Producer`] and [`Consumer`] of 56-byte messages, one cache line a hop.
-//! * [`board`]: the latest value of a few words, read whole by anyone.
-//! * [`hand_over`] and [`receive`]: a descriptor to another process.
-//!
-//! Liveness is by file lock ([`Role`]): the kernel frees what a dead process held, so an end of a ring has one living
-//! holder, and who starts next goes on at the published positions. A hang is for heartbeats to tell, not for locks.
-//!
-//! Deliberately absent: any word of the trade, clocks (but for the creation time in a header), threads, waiting,
-//! many-to-many rings, overwriting, and trust in what a peer wrote. After set-up nothing here allocates or calls the
-//! kernel, except where a docstring says so.
-//!
-//! ```
-//! let (mut tx, mut rx) = rings::ring("doc", 4)?;
-//! tx.push([1, 2, 3, 4, 5, 6, 7])?;
-//! tx.push_run(&[[8; 7], [9; 7], [10; 7]])?;
-//! assert_eq!(tx.push([0; 7]), Err(rings::Full { wanted: 1, free: 0 }));
-//! assert_eq!(rx.pop(), Some((0, [1, 2, 3, 4, 5, 6, 7])));
-//! assert_eq!(rx.poll(64, |seq, payload| assert_eq!(payload[0], seq + 7)), 3);
-//! assert_eq!(rx.peek(), None);
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
-//!
-//! An end moves between threads but is not shared:
-//!
-//! ```
-//! fn moves<T: Send>() {}
-//! moves::<rings::Producer>();
-//! moves::<rings::Consumer>();
-//! ```
-//! ```compile_fail,E0277
-//! fn shared<T: Sync>() {}
-//! shared::<rings::Producer>();
-//! ```
-//! ```compile_fail,E0277
-//! fn shared<T: Sync>() {}
-//! shared::<rings::Consumer>();
-//! ```
-
+// The manual; its examples are tests. The model checker's build lacks half of what they name.
+#![cfg_attr(not(loom), doc = include_str!("README.md"))]
+#![cfg_attr(loom, doc = "Built for the model checker.")]
 // The model checker compiles only what runs on the heap, and so not every caller.
 #![cfg_attr(loom, allow(dead_code))]
 
