@@ -124,6 +124,24 @@ fn a_hostile_position_stops_the_ring_and_nothing_more() {
     assert_eq!(tx.free(), 1, "a position that went back is not believed");
 }
 
+/// A producer that goes on over what is not released does not keep the consumer in a poll for ever.
+#[test]
+fn a_poll_and_a_batch_end_after_a_lap() {
+    let parts = bare(4);
+    let mut rx = Consumer::at_start(&parts, hold());
+    let scribble = |seq: u64| commit(&parts.slots, &message(seq), seq);
+    (0..4).for_each(scribble);
+    assert_eq!(
+        rx.poll(usize::MAX, |seq, _| if seq < 100 {
+            scribble(seq + 4)
+        }),
+        4
+    );
+    let mut batch = rx.batch(usize::MAX);
+    let read = (&mut batch).take(100).map(|(seq, _)| scribble(seq + 4)).count();
+    assert_eq!((read, batch.release()), (4, 4));
+}
+
 #[test]
 fn attaching_refuses_a_position_the_slots_contradict() {
     let parts = bare(4);
