@@ -1,6 +1,8 @@
-// The manual; its examples are tests. The model checker's build lacks half of what they name.
+//! Shared-memory segments, SPSC rings, boards and liveness: how threads and processes of one host speak. No word of the
+//! trade, no threads, no waiting, and no trust in what a peer wrote.
+//!
+// The manual follows; its examples are tests. The model checker's build lacks half of what they name.
 #![cfg_attr(not(loom), doc = include_str!("README.md"))]
-#![cfg_attr(loom, doc = "Built for the model checker.")]
 // The model checker compiles only what runs on the heap, and so not every caller.
 #![cfg_attr(loom, allow(dead_code))]
 
