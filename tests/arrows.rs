@@ -56,10 +56,9 @@ const ARROWS: &[(&str, &str, &[&str], &[&str])] = &[
         "corelane-stat",
         "tools/stat",
         &["rings", "wire", "stats", "kill", "net"],
-        &["anyhow", "ratatui", "serde_json"],
+        &["anyhow", "base64", "hdrhistogram", "ratatui", "serde_json"],
     ),
     ("corelane-ctl", "tools/ctl", &["command", "kill", "stats", "wire"], &["anyhow", "lexopt", "serde_json"]),
-    ("corelane-stat", "tools/stat", &["rings", "wire", "stats", "kill", "net"], &["anyhow", "serde_json"]),
 ];
 
 /// Never in the engine's dependency graph, however deep.

@@ -75,6 +75,16 @@ impl HistCounts {
         self.total
     }
 
+    /// The buckets that are not empty, lowest first: its largest value, ns, and its count. Recorded into an
+    /// HdrHistogram of the same bounds they give its counts back.
+    pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.counts
+            .iter()
+            .enumerate()
+            .filter(|(_, n)| **n > 0)
+            .map(|(i, n)| (highest_ns(i).min(VALUE_MAX_NS), *n))
+    }
+
     /// Value at a quantile in `0.0..=1.0`, ns: the largest value of the bucket in which it falls, as
     /// HdrHistogram answers. Zero when empty. Quantile 0 gives the smallest value of the lowest bucket.
     pub fn quantile_ns(&self, quantile: f64) -> u64 {

@@ -58,7 +58,7 @@ mod tick;
 mod trace;
 
 pub use beat::{AgentState, Beat, BeatReader};
-pub use buckets::{HistCounts, HistSnapshot};
+pub use buckets::{HistCounts, HistSnapshot, VALUE_MAX_NS};
 pub use counter::{Counter, Gauge};
 pub use hist::Hist;
 pub use layout::{CellKind, Layout, LayoutError, NAME_MAX, ROWS_MAX, owner_of};

@@ -1,13 +1,13 @@
 //! The view as one JSON object on one line, for programs. Times are ns since 1970, absent values `null`.
 
 use crate::screen::orders_past_word;
-use crate::view::{Board, View};
+use crate::view::{Board, Sorted, View};
 use kill::{ControlSnapshot, LatchStatus, SenderSnapshot};
 use stats::{AgentSnapshot, HistSnapshot, OrderTrace, STAGES};
 use wire::Ts;
 
-/// Renders one look; `orders` is how many rows of the order trace are included.
-pub(crate) fn render(view: &View, orders: usize) -> String {
+/// Renders one look; `orders` is how many rows of the order trace are included, and `sorted` which.
+pub(crate) fn render(view: &View, orders: usize, sorted: Sorted) -> String {
     let newest = view.newest_beat();
     object([
         ("instance", text(&view.name())),
@@ -24,7 +24,7 @@ pub(crate) fn render(view: &View, orders: usize) -> String {
         ("gauges", named(view.stats.gauges.iter().map(|(name, level)| (name, level.to_string())))),
         ("hists", named(view.stats.hists.iter().map(|(name, figures)| (name, hist(figures))))),
         ("agents", array(view.stats.agents.iter().map(|agent| agent_object(view, agent)))),
-        ("orders", array(view.stats.orders.iter().take(orders).map(order))),
+        ("orders", array(view.orders(orders, sorted).into_iter().map(order))),
         ("boards", array(view.boards.iter().map(board))),
         ("kill", view.kill.as_ref().map_or("null".to_string(), |control| kill(view, control))),
         ("kill_error", view.kill.as_ref().err().map_or("null".to_string(), |why| text(why))),

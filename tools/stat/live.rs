@@ -3,6 +3,7 @@
 //! | key | does |
 //! |---|---|
 //! | `1` `2` `3` or Tab | overview, orders, counters |
+//! | `w` | orders by their time from tick to order, longest first; again: the latest first |
 //! | `j` `k` or arrows | down and up on a page that is longer than the screen |
 //! | space | holds the picture still; the engine does not notice |
 //! | `q`, Esc, Ctrl-C | ends |
@@ -10,7 +11,7 @@
 mod history;
 mod pages;
 
-use crate::view::{Engine, View};
+use crate::view::{Engine, Sorted, View};
 use crate::{Args, follow};
 use history::History;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
@@ -45,6 +46,8 @@ struct Choice {
     /// First row shown.
     row: usize,
     held: bool,
+    /// Which orders come first.
+    sorted: Sorted,
     ended: bool,
 }
 
@@ -62,6 +65,10 @@ impl Choice {
             KeyCode::Tab => turn(self.page.next()),
             KeyCode::Char('j') | KeyCode::Down => Choice { row: self.row.saturating_add(1), ..*self },
             KeyCode::Char('k') | KeyCode::Up => Choice { row: self.row.saturating_sub(1), ..*self },
+            KeyCode::Char('w') => {
+                let sorted = if self.sorted == Sorted::Worst { Sorted::Latest } else { Sorted::Worst };
+                Choice { sorted, page: Page::Orders, row: 0, ..*self }
+            }
             KeyCode::Char(' ') => Choice { held: !self.held, ..*self },
             _ => *self,
         };
@@ -81,7 +88,7 @@ pub(crate) fn run(mut engine: Engine, args: &Args) -> anyhow::Result<()> {
 
 fn show(engine: &mut Engine, args: &Args, terminal: &mut ratatui::DefaultTerminal) -> anyhow::Result<()> {
     let mut history = History::default();
-    let mut choice = Choice::default();
+    let mut choice = Choice { sorted: args.sorted, ..Choice::default() };
     let mut view: View = engine.view();
     history.add(&view, engine.counts(&view));
     let mut due = Instant::now() + LOOK;
@@ -121,6 +128,12 @@ mod tests {
         assert_eq!(press(KeyCode::Tab), Choice::default(), "another page begins at its top");
         assert_eq!(press(KeyCode::Up).row, 0);
         assert!(press(KeyCode::Char(' ')).held && !press(KeyCode::Char(' ')).held);
+        assert_eq!((press(KeyCode::Char('w')).page, choice.sorted), (Page::Orders, Sorted::Worst));
+        let mut press = |code| {
+            choice.on_key(code, KeyModifiers::NONE);
+            choice
+        };
+        assert_eq!(press(KeyCode::Char('w')).sorted, Sorted::Latest);
         assert!(!press(KeyCode::Char('c')).ended);
         choice.on_key(KeyCode::Char('c'), KeyModifiers::CONTROL);
         assert!(choice.ended);

@@ -1,7 +1,7 @@
 //! The view as text for people.
 
 use crate::table::{Align, Table, duration, grouped};
-use crate::view::{Board, View};
+use crate::view::{Board, Sorted, View};
 use kill::{ControlSnapshot, LatchStatus, SenderSnapshot};
 use stats::{AgentSnapshot, OrderTrace, owner_of};
 use wire::Decimal;
@@ -9,8 +9,8 @@ use wire::Decimal;
 /// A beat older than this makes a living engine suspect, ns.
 pub(crate) const SUSPECT_NS: u64 = 1_000_000_000;
 
-/// Renders one look. `earlier` gives rates; `orders` is how many rows of the order trace are shown.
-pub(crate) fn render(view: &View, earlier: Option<&View>, orders: usize) -> String {
+/// Renders one look. `earlier` gives rates; `orders` is how many rows of the order trace are shown, and `sorted` which.
+pub(crate) fn render(view: &View, earlier: Option<&View>, orders: usize, sorted: Sorted) -> String {
     let mut out = String::new();
     head(view, &mut out);
     kill(view, &mut out);
@@ -19,7 +19,7 @@ pub(crate) fn render(view: &View, earlier: Option<&View>, orders: usize) -> Stri
     counters(view, earlier, &mut out);
     gauges(view, &mut out);
     latencies(view, &mut out);
-    trace(view, orders, &mut out);
+    trace(view, orders, sorted, &mut out);
     if view.stats.refused > 0 {
         let n = view.stats.refused;
         out.push_str(&format!("\n{n} entries of the directory could not be understood and are not shown\n"));
@@ -292,20 +292,18 @@ fn latencies(view: &View, out: &mut String) {
     table.render(out);
 }
 
-fn trace(view: &View, orders: usize, out: &mut String) {
-    if view.stats.orders.is_empty() || orders == 0 {
+fn trace(view: &View, orders: usize, sorted: Sorted, out: &mut String) {
+    let rows = view.orders(orders, sorted);
+    if rows.is_empty() {
         return;
     }
-    out.push_str(&format!(
-        "\nlast orders ({} of {} slots used)\n",
-        orders.min(view.stats.orders.len()),
-        view.stats.orders.len()
-    ));
+    let (name, shown, used) = (sorted.name(), rows.len(), view.stats.orders.len());
+    out.push_str(&format!("\n{name} ({shown} of {used} slots used)\n"));
     let mut columns = vec![("slot", Align::Right), ("gate passed", Align::Left), ("cause", Align::Right)];
     columns.extend(stats::STAGES.map(|stage| (stage, Align::Right)));
     columns.extend([("tick to order", Align::Right), ("state", Align::Left), ("cycle", Align::Right)]);
     let mut table = Table::new(&columns);
-    for order in view.stats.orders.iter().take(orders) {
+    for order in rows {
         table.row(order_row(order));
     }
     table.render(out);

@@ -4,7 +4,7 @@ use anyhow::{Context, bail};
 use kill::{ControlReader, ControlSnapshot};
 use rings::Header;
 use stats::boards::{BoardsReader, PositionBoard, TopBoard};
-use stats::{HistCounts, STATS_FILE, Snapshot, StatsReader, instance};
+use stats::{HistCounts, OrderTrace, STATS_FILE, Snapshot, StatsReader, instance};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 use wire::{InstrumentId, Ts};
@@ -138,7 +138,39 @@ const NO_HEADER: Header = Header {
     epoch: 0,
 };
 
+/// Which orders of the trace come first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Sorted {
+    /// The latest through the gate.
+    #[default]
+    Latest,
+    /// The longest from tick to order, of those that the table still holds.
+    Worst,
+}
+
+impl Sorted {
+    /// As a heading says it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Sorted::Latest => "last orders",
+            Sorted::Worst => "worst orders",
+        }
+    }
+}
+
 impl View {
+    /// At most `most` rows of the order trace.
+    pub(crate) fn orders(&self, most: usize, sorted: Sorted) -> Vec<&OrderTrace> {
+        let mut orders: Vec<&OrderTrace> = self.stats.orders.iter().collect();
+        if sorted == Sorted::Worst {
+            // Stable: the latest of equals first. Without both ends there is no time, and no place here.
+            orders.retain(|o| o.tick_to_order_ns().is_some());
+            orders.sort_by_key(|o| std::cmp::Reverse(o.tick_to_order_ns()));
+        }
+        orders.truncate(most);
+        orders
+    }
+
     /// Name of the instance, or of its directory.
     pub(crate) fn name(&self) -> String {
         let named = instance::Found::at(&self.dir).map(|found| found.name);

@@ -4,7 +4,7 @@ use super::history::History;
 use super::{Choice, Page};
 use crate::screen;
 use crate::table::{duration, grouped};
-use crate::view::View;
+use crate::view::{Sorted, View};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
@@ -28,11 +28,11 @@ pub(super) fn draw(frame: &mut Frame, view: &View, history: &History, choice: Ch
     frame.render_widget(Paragraph::new(heading(view)), head);
     let row = match choice.page {
         Page::Overview => overview(frame, body, view, history),
-        Page::Orders => scrolled(frame, body, choice.row, orders(view)),
+        Page::Orders => scrolled(frame, body, choice.row, orders(view, choice.sorted)),
         Page::Counters => scrolled(frame, body, choice.row, counters(view, history)),
     };
     let held = if choice.held { "HELD  " } else { "" };
-    let keys = "1 overview  2 orders  3 counters  j/k down/up  space hold  q end";
+    let keys = "1 overview  2 orders  3 counters  w worst orders  j/k down/up  space hold  q end";
     frame.render_widget(Line::from(vec![Span::styled(held, BAD), Span::styled(keys, QUIET)]), foot);
     row
 }
@@ -201,15 +201,15 @@ struct Rows {
     rows: Vec<Vec<String>>,
 }
 
-fn orders(view: &View) -> Rows {
+fn orders(view: &View, sorted: Sorted) -> Rows {
     let mut head = vec!["slot", "gate passed", "cause"];
     head.extend(stats::STAGES);
     head.extend(["tick to order", "state", "cycle"]);
     let mut widths = vec![Constraint::Length(5), Constraint::Length(31)];
     widths.resize(head.len(), Constraint::Fill(1));
     Rows {
-        title: format!("last orders, {} slots used", view.stats.orders.len()),
-        rows: view.stats.orders.iter().map(screen::order_row).collect(),
+        title: format!("{}, {} slots used", sorted.name(), view.stats.orders.len()),
+        rows: view.orders(usize::MAX, sorted).into_iter().map(screen::order_row).collect(),
         head,
         widths,
     }
@@ -314,6 +314,8 @@ mod tests {
         let page = Choice { page: Page::Orders, held: true, ..Choice::default() };
         let (text, _) = screen_of(&view, &history, page);
         assert!(text.contains("last orders") && text.contains("HELD"), "{text}");
+        let page = Choice { page: Page::Orders, sorted: Sorted::Worst, ..Choice::default() };
+        assert!(screen_of(&view, &history, page).0.contains("worst orders"));
         drop(instance);
         let _ = std::fs::remove_dir_all(base);
     }

@@ -1,5 +1,10 @@
 //! The program itself, on segments that the test makes as an engine would.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as BASE64;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::Deserializer;
+use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 use kill::{Fault, KillSwitch, LatchStatus, Source, State, Trip, TripId};
 use rings::Ident;
 use serde_json::Value;
@@ -85,7 +90,7 @@ fn engine(base: &Path, name: &str) -> Engine {
             (Field::ParsedNs, at + 100),
             (Field::SignalNs, at + 200),
             (Field::RiskNs, at + 300),
-            (Field::SentNs, at + 1_300),
+            (Field::SentNs, at + if order == 3 { 51_300 } else { 1_300 }),
             (Field::State, OrderState::Live as u64),
         ];
         cells.into_iter().for_each(|(field, value)| assert!(trace.set(Slot(order as u32), field, value)));
@@ -156,6 +161,10 @@ fn json_says_the_same() {
     assert_eq!(json["agents"][1]["beat_age_ns"], Value::Null);
     assert_eq!(json["orders"].as_array().unwrap().len(), 2);
     assert_eq!(json["orders"][0]["slot"], 11);
+    let worst = base.json(&["--once", "--json", "--orders", "2", "--worst"]);
+    let slots: Vec<&Value> = worst["orders"].as_array().unwrap().iter().map(|o| &o["slot"]).collect();
+    assert_eq!(slots, [3, 11], "the slowest, then the latest of equals");
+    assert!(base.text(&["--once", "--worst"]).contains("worst orders (10 of 12 slots used)\n"));
     assert_eq!(json["orders"][0]["stages_ns"]["send"], 1_000);
     assert_eq!(json["orders"][0]["stages_ns"]["answer"], Value::Null);
     assert_eq!(json["kill"]["tripped"], false);
@@ -284,4 +293,91 @@ fn boards_are_shown_with_their_scales() {
     let json = base.json(&["--once", "--json"]);
     assert_eq!(json["boards"][0]["top"]["bid_px"], 6_173_763);
     assert_eq!(json["boards"][0]["position"]["position"], -5);
+}
+
+/// What an interval log holds, all intervals of a tag added up.
+fn logged(text: &str, tag: &str) -> (usize, Histogram<u64>) {
+    let mut whole = Histogram::<u64>::new_with_bounds(1, stats::VALUE_MAX_NS, 3).unwrap();
+    let mut lines = 0;
+    for entry in IntervalLogIterator::new(text.as_bytes()) {
+        let LogEntry::Interval(interval) = entry.unwrap() else { continue };
+        if interval.tag().unwrap().as_str() == tag {
+            let bytes = BASE64.decode(interval.encoded_histogram()).unwrap();
+            let part: Histogram<u64> = Deserializer::new().deserialize(&mut &bytes[..]).unwrap();
+            whole.add(&part).unwrap();
+            lines += 1;
+        }
+    }
+    (lines, whole)
+}
+
+#[test]
+fn latencies_are_exported_as_hdrhistogram_reads_them() {
+    let base = Base::new("hlog");
+    let engine = engine(&base.0, "main");
+    let send = engine.stats.hist("gateway.send").unwrap();
+    let mut want = Histogram::<u64>::new_with_bounds(1, stats::VALUE_MAX_NS, 3).unwrap();
+    for i in 0..5_000u64 {
+        let ns = (i * i * 7_919) % 90_000_000_000;
+        send.record(ns);
+        want.record(ns).unwrap();
+    }
+    let log = base.0.join("once.hlog");
+    base.text(&["--once", "--hlog", log.to_str().unwrap()]);
+    let text = fs::read_to_string(&log).unwrap();
+    assert!(
+        text.starts_with("#[Histogram log format version 1.3]\n") && text.contains("#[BaseTime: "),
+        "{text}"
+    );
+    let (lines, got) = logged(&text, "gateway.send");
+    assert_eq!((lines, got.len()), (1, 5_000));
+    for step in 0..=1_000 {
+        let quantile = f64::from(step) / 1_000.0;
+        assert_eq!(got.value_at_quantile(quantile), want.value_at_quantile(quantile), "{quantile}");
+    }
+    assert_eq!(logged(&text, "feed.parse").1.len(), 1_000);
+
+    // Live: what comes after its start, by intervals, until the engine has died.
+    let log = base.0.join("live.hlog");
+    let mut tool = Command::new(TOOL)
+        .args(["--hlog", log.to_str().unwrap()])
+        .env("CORELANE_SHM_DIR", &base.0)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let wait = |enough: &dyn Fn(&str) -> bool| {
+        let began = std::time::Instant::now();
+        while !enough(&fs::read_to_string(&log).unwrap_or_default()) {
+            assert!(began.elapsed().as_secs() < 60, "the log does not grow");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    };
+    wait(&|text| text.contains("#[MaxValueDivisor"));
+    let mut recorded = 0;
+    for part in 1..=2 {
+        // The first look may come after the first of these; then they are in no interval.
+        while logged(&fs::read_to_string(&log).unwrap(), "gateway.send").0 < part {
+            send.record(1_500);
+            recorded += 1;
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+    drop((engine, send)); // a cell keeps its segment
+    assert!(tool.wait().unwrap().success(), "it ends with the engine");
+    let (lines, got) = logged(&fs::read_to_string(&log).unwrap(), "gateway.send");
+    assert!(
+        lines >= 2 && got.len() <= recorded && got.len() + 400 > recorded,
+        "{lines} {} {recorded}",
+        got.len()
+    );
+    assert_eq!(got.max(), want.highest_equivalent(1_500));
+}
+
+#[test]
+fn a_log_that_cannot_be_written_is_told() {
+    let base = Base::new("hlog-refused");
+    let _engine = engine(&base.0, "main");
+    let output = base.run(&["--once", "--hlog", "/proc/no/such.hlog"]);
+    let err = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && err.contains("/proc/no/such.hlog"), "{err}");
 }
