@@ -79,9 +79,9 @@ impl Source {
         self.path.rsplit('/').next().unwrap_or(&self.path)
     }
 
-    /// Part of a fuzzer, which is a workspace of its own.
-    fn is_fuzz(&self) -> bool {
-        self.path.split('/').any(|part| part == "fuzz")
+    /// Part of a workspace of its own: a fuzzer, or the rivals our parts are measured beside.
+    fn is_apart(&self) -> bool {
+        self.path.split('/').any(|part| part == "fuzz") || self.path.starts_with("benches/rivals/")
     }
 
     /// Lines that ship: no comments, and nothing from a module under `cfg(test)` in this file.
@@ -276,7 +276,7 @@ fn unsafe_code_lies_where_it_is_said_to() {
     for (path, _) in UNSAFE_FILES.iter().filter(|f| !seen.contains(f.0)) {
         wrong.push(format!("{path}: no unsafe code is left: delete its row"));
     }
-    for s in files(&["toml"]).iter().filter(|s| s.file_name() == "Cargo.toml" && !s.is_fuzz()) {
+    for s in files(&["toml"]).iter().filter(|s| s.file_name() == "Cargo.toml" && !s.is_apart()) {
         let folder = s.path.trim_end_matches("Cargo.toml").trim_end_matches('/');
         if UNSAFE_CRATES.contains(&folder) {
             continue;
@@ -320,7 +320,7 @@ fn what_ships_does_not_panic_on_input() {
 #[test]
 fn versions_lints_and_profiles_are_set_once() {
     let mut wrong = Vec::new();
-    let manifest = |s: &&Source| s.file_name() == "Cargo.toml" && s.path != "Cargo.toml" && !s.is_fuzz();
+    let manifest = |s: &&Source| s.file_name() == "Cargo.toml" && s.path != "Cargo.toml" && !s.is_apart();
     for s in files(&["toml"]).iter().filter(manifest) {
         if !s.text.contains("[lints]\nworkspace = true") {
             wrong.push(format!("{}: take the lints of the workspace: [lints] workspace = true", s.path));

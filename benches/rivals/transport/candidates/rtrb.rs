@@ -1,0 +1,73 @@
+//! rtrb: the reference among single-producer single-consumer rings in Rust; on the heap, so for threads only.
+
+use ::rtrb::{Consumer, Producer, RingBuffer};
+
+use crate::contract::{CAPACITY, Failure, Rx, Task, Transport, Tx};
+use crate::record::Record;
+
+/// mgeier/rtrb.
+pub(crate) struct Rtrb;
+
+impl Transport for Rtrb {
+    const NAME: &'static str = "rtrb";
+    const TASKS: &'static [Task] = &Task::ALL;
+    type Host = ();
+    type TxPlace = Producer<Record>;
+    type RxPlace = Consumer<Record>;
+    type Tx = Producer<Record>;
+    type Rx = Consumer<Record>;
+
+    fn host() -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn link((): &(), _task: Task) -> Result<(Producer<Record>, Consumer<Record>), Failure> {
+        Ok(RingBuffer::new(CAPACITY))
+    }
+
+    fn sender(place: Producer<Record>) -> Result<Producer<Record>, Failure> {
+        Ok(place)
+    }
+
+    fn receiver(place: Consumer<Record>) -> Result<Consumer<Record>, Failure> {
+        Ok(place)
+    }
+}
+
+impl Tx for Producer<Record> {
+    #[inline(always)]
+    fn send(&mut self, record: &Record) -> bool {
+        self.push(*record).is_ok()
+    }
+
+    #[inline(always)]
+    fn send_run(&mut self, first: u64, count: usize) -> usize {
+        let free = self.slots().min(count);
+        match self.write_chunk_uninit(free) {
+            Ok(chunk) if free > 0 => chunk.fill_from_iter((first..first + free as u64).map(Record::number)),
+            _ => 0,
+        }
+    }
+}
+
+impl Rx for Consumer<Record> {
+    #[inline(always)]
+    fn receive(&mut self) -> Option<Record> {
+        self.pop().ok()
+    }
+
+    #[inline(always)]
+    fn drain(&mut self, limit: usize, each: &mut impl FnMut(&Record)) -> usize {
+        let ready = self.slots().min(limit);
+        match self.read_chunk(ready) {
+            Ok(chunk) if ready > 0 => {
+                let (first, second) = chunk.as_slices();
+                first.iter().for_each(&mut *each);
+                second.iter().for_each(&mut *each);
+                chunk.commit_all();
+                ready
+            }
+            _ => 0,
+        }
+    }
+}
