@@ -315,7 +315,7 @@ impl<'w> Stage<'w> {
             let mut duty = Cycle::new(clock, i, cycle.number, &mut sink);
             self.agents[i].do_work(&mut duty);
         }
-        tape.end();
+        tape.end(cycle.number, cycle.now_ns);
         self.divergence = tape.script(|s| s.divergence().cloned()).flatten();
         self.cycles[i] += 1;
         if let Some(watch) = &mut self.watch {

@@ -70,21 +70,16 @@ impl<A: Agent + ?Sized> Agent for &mut A {
 ///
 /// `agent` is the index in the order given to the invoker.
 pub trait CycleSink: Send {
-    /// Cycle `cycle` of agent `agent` begins at `now`. Called every cycle: a few stores at most.
+    /// Cycle `cycle` of agent `agent`, which began at `now`, is over. Called every cycle: a comparison while nothing
+    /// happens. Not called for an agent that panicked.
     #[inline]
-    fn begin(&mut self, agent: usize, cycle: u64, now: Ts) {
+    fn end(&mut self, agent: usize, cycle: u64, now: Ts) {
         let _ = (agent, cycle, now);
     }
 
-    /// The agent's `on_close` begins at `now`; `cycle` is one more than its last.
-    fn closing(&mut self, agent: usize, cycle: u64, now: Ts) {
+    /// The agent's `on_close`, which began at `now`, is over; `cycle` is one more than its last.
+    fn closed(&mut self, agent: usize, cycle: u64, now: Ts) {
         let _ = (agent, cycle, now);
-    }
-
-    /// What began with [`CycleSink::begin`] or [`CycleSink::closing`] is over. Not called for an agent that panicked.
-    #[inline]
-    fn end(&mut self, agent: usize) {
-        let _ = agent;
     }
 
     /// In cycle `cycle` agent `agent` took `count` (> 0) messages from `ring`. Calls come in the order in
@@ -104,17 +99,12 @@ pub trait CycleSink: Send {
 
 impl<S: CycleSink + ?Sized> CycleSink for Box<S> {
     #[inline]
-    fn begin(&mut self, agent: usize, cycle: u64, now: Ts) {
-        (**self).begin(agent, cycle, now);
+    fn end(&mut self, agent: usize, cycle: u64, now: Ts) {
+        (**self).end(agent, cycle, now);
     }
 
-    fn closing(&mut self, agent: usize, cycle: u64, now: Ts) {
-        (**self).closing(agent, cycle, now);
-    }
-
-    #[inline]
-    fn end(&mut self, agent: usize) {
-        (**self).end(agent);
+    fn closed(&mut self, agent: usize, cycle: u64, now: Ts) {
+        (**self).closed(agent, cycle, now);
     }
 
     fn record(&mut self, agent: usize, cycle: u64, ring: RingId, count: u32) {
@@ -133,20 +123,14 @@ impl<S: CycleSink + ?Sized> CycleSink for Box<S> {
 /// Two sinks side by side, told in this order.
 impl<A: CycleSink, B: CycleSink> CycleSink for (A, B) {
     #[inline]
-    fn begin(&mut self, agent: usize, cycle: u64, now: Ts) {
-        self.0.begin(agent, cycle, now);
-        self.1.begin(agent, cycle, now);
+    fn end(&mut self, agent: usize, cycle: u64, now: Ts) {
+        self.0.end(agent, cycle, now);
+        self.1.end(agent, cycle, now);
     }
 
-    fn closing(&mut self, agent: usize, cycle: u64, now: Ts) {
-        self.0.closing(agent, cycle, now);
-        self.1.closing(agent, cycle, now);
-    }
-
-    #[inline]
-    fn end(&mut self, agent: usize) {
-        self.0.end(agent);
-        self.1.end(agent);
+    fn closed(&mut self, agent: usize, cycle: u64, now: Ts) {
+        self.0.closed(agent, cycle, now);
+        self.1.closed(agent, cycle, now);
     }
 
     #[inline]

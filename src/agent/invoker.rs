@@ -86,10 +86,9 @@ impl<'a, S: CycleSink> Invoker<'a, S> {
         let Some(seat) = self.agents.get_mut(i) else { return (0, started) };
         self.running = i;
         seat.totals.cycles += 1;
-        self.sink.begin(i, seat.totals.cycles, started);
         let mut cycle = Cycle::at(started, &self.clock, i, seat.totals.cycles, &mut self.sink);
         let work = seat.agent.do_work(&mut cycle);
-        self.sink.end(i);
+        self.sink.end(i, seat.totals.cycles, started);
         let now = self.clock.now();
         seat.account(i, started, now, work, &mut self.sink);
         (work, now)
@@ -109,9 +108,8 @@ impl<'a, S: CycleSink> Invoker<'a, S> {
         self.running = i;
         let now = self.clock.now();
         if let Some(seat) = self.agents.get_mut(i) {
-            self.sink.closing(i, seat.totals.cycles + 1, now);
             seat.agent.on_close(now);
-            self.sink.end(i);
+            self.sink.closed(i, seat.totals.cycles + 1, now);
             self.sink.ended(i, false);
         }
     }

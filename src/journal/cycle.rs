@@ -81,8 +81,8 @@ impl<'a> Cycle<'a> {
 
 /// Writes the fixed part over the first bytes of `out`, which must be there.
 #[inline]
-pub(crate) fn write_head(out: &mut [u8], agent: u8, closing: bool, number: u64, now_ns: u64) {
-    out[..8].copy_from_slice(&[agent, closing as u8 * CLOSING, 0, 0, 0, 0, 0, 0]);
+pub(crate) fn write_head(out: &mut [u8], agent: u8, flags: u8, number: u64, now_ns: u64) {
+    out[..8].copy_from_slice(&(agent as u64 | (flags as u64) << 8).to_le_bytes());
     out[8..16].copy_from_slice(&number.to_le_bytes());
     out[16..24].copy_from_slice(&now_ns.to_le_bytes());
 }

@@ -6,9 +6,11 @@
 //! lines belong to the other core by then, and fetching them is what costs. The other side sees whole cycles only.
 //! Before an order leaves, all that is asked is whether its record will fit ([`Recorder::ready`]).
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use rtrb::{Consumer, Producer, RingBuffer};
 
-use crate::cycle::{CYCLE_HEAD, write_head};
+use crate::cycle::{CLOSING, CYCLE_HEAD, write_head};
 use crate::fault::{Fault, Health};
 use crate::item::Item;
 use crate::layout::Kind;
@@ -27,8 +29,17 @@ const HEADS: usize = RING_HEAD + CYCLE_HEAD;
 const SAID_MAX: usize = 64;
 /// Bytes that they and what was hashed before them may become: an item each.
 const PUTS_BYTES_MAX: usize = (SAID_MAX + RINGS_MAX) * 14;
+/// Records of one turn; the engine has four agents.
+const FINISHED_MAX: usize = 8;
 /// Rings that can be hashed; the engine has six.
 pub(crate) const RINGS_MAX: usize = 16;
+
+/// The cycle is recorded whatever happens in it.
+const MARKED: u8 = 1;
+/// It did not fit the buffer.
+const OVERFLOW: u8 = 2;
+/// Some of what it published is hashed already.
+const FOLDED: u8 = 4;
 
 /// Running hashes of what was published, by ring.
 #[derive(Clone, Debug, Default)]
@@ -46,12 +57,6 @@ impl Puts {
         self.hashes[i] = mix(self.hashes[i], words);
         self.counts[i] += 1;
         self.touched |= 1 << i;
-    }
-
-    /// Whether nothing was published since the last [`Puts::take`].
-    #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.touched == 0
     }
 
     /// What was published to the lowest ring since it was last taken: ring, count, running hash.
@@ -89,10 +94,32 @@ fn mix(hash: u64, w: &[u64; 7]) -> u64 {
     fold(three ^ w[6], K[6] ^ hash.rotate_left(29))
 }
 
+/// A message that was published, and to which ring. Atomics for their stores, which are of one word: a message comes
+/// word by word from where it was just written, and a copy in wider pieces would wait until all of that is in the cache.
+struct Said {
+    words: [AtomicU64; 7],
+    ring: AtomicU64,
+}
+
+impl Said {
+    #[inline(always)]
+    fn set(&self, ring: u8, words: &[u64; 7]) {
+        for (to, word) in self.words.iter().zip(words) {
+            to.store(*word, Ordering::Relaxed);
+        }
+        self.ring.store(ring as u64, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> (u8, [u64; 7]) {
+        let words = std::array::from_fn(|i| self.words[i].load(Ordering::Relaxed));
+        (self.ring.load(Ordering::Relaxed) as u8, words)
+    }
+}
+
 /// Gathers the cycles of the agents of one thread.
 ///
-/// The buffer always ends in the present record: its heads, which [`Recorder::begin`] fills in, and what was met so
-/// far. A record that is finished says in its ring head how long it is and how many of the waiting messages are its.
+/// The buffer always ends in the present record: room for its heads, which are written when it ends, and what was met so
+/// far.
 pub(crate) struct Recorder {
     /// Bytes of `scratch` in use.
     len: usize,
@@ -102,14 +129,16 @@ pub(crate) struct Recorder {
     said: usize,
     /// The first of them that is of the present cycle.
     first_said: usize,
+    /// Records finished in this turn.
+    finished: usize,
+    /// Where each of them ends in `scratch`, and in `waiting`.
+    ends: Box<[(u32, u32); FINISHED_MAX]>,
     /// Records: ring head, cycle head, items. Never grows.
     scratch: Box<[u8]>,
     /// What was published and is not hashed yet: the message, and the ring.
-    waiting: Box<[([u64; 7], u64); SAID_MAX]>,
-    /// The present cycle is recorded whatever happens in it.
-    marked: bool,
-    /// It did not fit the buffer.
-    overflow: bool,
+    waiting: Box<[Said; SAID_MAX]>,
+    /// What is unusual about the present cycle: [`MARKED`], [`OVERFLOW`], [`FOLDED`].
+    unusual: u8,
     /// A record was lost: nothing after it may be kept, or a hole would look like a whole.
     stopped: bool,
     puts: Puts,
@@ -141,9 +170,13 @@ impl Recorder {
             said: 0,
             first_said: 0,
             scratch: vec![1u8; room].into_boxed_slice(),
-            waiting: Box::new([([1; 7], 1); SAID_MAX]),
-            marked: false,
-            overflow: false,
+            finished: 0,
+            ends: Box::new([(1, 1); FINISHED_MAX]),
+            waiting: Box::new(
+                [const { Said { words: [const { AtomicU64::new(1) }; 7], ring: AtomicU64::new(1) } };
+                    SAID_MAX],
+            ),
+            unusual: 0,
             stopped: false,
             puts: Puts::default(),
             out,
@@ -153,90 +186,115 @@ impl Recorder {
         (recorder, end)
     }
 
-    /// A cycle begins. Costs three stores; nothing is recorded before something happens.
-    #[inline]
-    pub(crate) fn begin(&mut self, agent: u8, closing: bool, number: u64, now_ns: u64) {
-        if let Some(heads) = self.scratch.get_mut(self.start..).and_then(|s| s.first_chunk_mut::<HEADS>()) {
-            write_head(&mut heads[RING_HEAD..], agent, closing, number, now_ns);
-        }
-        self.marked |= closing;
-    }
-
     /// The present cycle is recorded even if nothing else happens in it: the agent acts on time alone.
     #[inline]
     pub(crate) fn mark(&mut self) {
-        self.marked = true;
+        self.unusual |= MARKED;
     }
 
     /// Something happened: the first `bytes` of `packed`, see [`Item`]. All of it is stored, which is one way through
     /// for every kind, and what was too much is written over.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn item(&mut self, packed: u128, bytes: usize) {
         match self.scratch.get_mut(self.len..).and_then(|room| room.first_chunk_mut()) {
             Some(room) => {
                 *room = packed.to_le_bytes();
                 self.len += bytes;
             }
-            None => self.overflow = true,
+            None => self.unusual |= OVERFLOW,
         }
     }
 
     /// The same with bytes that follow it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn long_item(&mut self, packed: u128, bytes: usize, text: &[u8]) {
         let room = self.scratch.get_mut(self.len..).unwrap_or_default();
-        match room.split_at_mut_checked(bytes) {
-            Some((head, room)) if room.len() >= text.len() => {
-                head.copy_from_slice(&packed.to_le_bytes()[..bytes]);
-                room[..text.len()].copy_from_slice(text);
+        if let Some(head) = room.first_chunk_mut() {
+            *head = packed.to_le_bytes();
+            if let Some(room) = room.get_mut(bytes..bytes + text.len()) {
+                room.copy_from_slice(text);
                 self.len += bytes + text.len();
+                return;
             }
-            _ => self.overflow = true,
         }
+        self.unusual |= OVERFLOW;
     }
 
     /// Something was published. It is hashed when the turn is over.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn put(&mut self, ring: u8, words: &[u64; 7]) {
-        if self.said == SAID_MAX {
-            self.fold();
+        match self.waiting.get(self.said) {
+            Some(slot) => {
+                slot.set(ring, words);
+                self.said += 1;
+            }
+            None => self.put_late(ring, words),
         }
-        if let Some((slot, number)) = self.waiting.get_mut(self.said) {
-            (*slot, *number) = (*words, ring as u64);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn put_late(&mut self, ring: u8, words: &[u64; 7]) {
+        self.fold();
+        if let Some(slot) = self.waiting.get(self.said) {
+            slot.set(ring, words);
             self.said += 1;
         }
     }
 
-    /// The cycle is over: its record, if there is one, is finished.
-    #[inline]
-    pub(crate) fn end(&mut self) {
-        let silent = self.said == self.first_said && self.puts.is_empty();
-        if self.len - self.start > HEADS || !silent || self.marked || self.overflow {
-            self.finish();
+    /// The cycle is over, and its record finished if something happened in it.
+    #[inline(always)]
+    pub(crate) fn end(&mut self, agent: u8, number: u64, now_ns: u64) {
+        let happened = (self.len ^ (self.start + HEADS)) | (self.said ^ self.first_said);
+        if happened | self.unusual as usize != 0 {
+            self.finish(agent, 0, number, now_ns);
         }
     }
 
-    fn finish(&mut self) {
-        self.marked = false;
-        let body = (self.len - self.start - RING_HEAD) as u32;
-        let said = (self.said - self.first_said) as u32;
-        if let Some(head) = self.scratch.get_mut(self.start..).and_then(|s| s.first_chunk_mut::<RING_HEAD>())
-        {
-            *head = (body as u64 | (said as u64) << 32).to_le_bytes();
+    /// The same for an agent's closing, which is always recorded.
+    pub(crate) fn closed(&mut self, agent: u8, number: u64, now_ns: u64) {
+        self.finish(agent, CLOSING, number, now_ns);
+    }
+
+    #[inline(never)]
+    fn finish(&mut self, agent: u8, flags: u8, number: u64, now_ns: u64) {
+        if let Some(heads) = self.scratch.get_mut(self.start..).and_then(|s| s.first_chunk_mut::<HEADS>()) {
+            write_head(&mut heads[RING_HEAD..], agent, flags, number, now_ns);
         }
-        if self.overflow || self.scratch.len() - self.len < HEADS {
-            self.overflow = false;
+        match self.ends.get_mut(self.finished) {
+            Some(end) if self.unusual <= MARKED && self.len < FLUSH_BYTES => {
+                *end = (self.len as u32, self.said as u32);
+                self.finished += 1;
+                self.unusual = 0;
+                self.start = self.len;
+                self.len += HEADS;
+                self.first_said = self.said;
+            }
+            _ => self.finish_unusual(),
+        }
+    }
+
+    /// A long record, or one of which a part is hashed: it leaves at once, with all before it.
+    #[cold]
+    #[inline(never)]
+    fn finish_unusual(&mut self) {
+        if self.finished == FINISHED_MAX {
+            self.hand_over();
+        }
+        let unusual = std::mem::take(&mut self.unusual);
+        if unusual & OVERFLOW != 0 || self.scratch.len() - self.len < HEADS {
             self.len = self.start + HEADS;
             self.flush();
             return self.stop(Fault::RecordTooLong);
         }
+        if let Some(end) = self.ends.get_mut(self.finished) {
+            *end = (self.len as u32, self.said as u32);
+        }
+        self.finished += 1;
         self.start = self.len;
         self.len += HEADS;
         self.first_said = self.said;
-        // What was hashed before its time belongs to this record alone.
-        if self.start >= FLUSH_BYTES || !self.puts.is_empty() {
-            self.flush();
-        }
+        self.flush();
     }
 
     /// The turn is over: finished records go to the ring, all of them or none.
@@ -250,15 +308,12 @@ impl Recorder {
     fn hand_over(&mut self) {
         self.out.clear();
         let (mut at, mut said) = (0, 0);
-        while at < self.start
-            && let Some(head) = self.scratch.get(at..).and_then(|s| s.first_chunk::<RING_HEAD>())
-        {
-            let word = u64::from_le_bytes(*head);
-            let (end, begins) = (at + RING_HEAD + (word as u32) as usize, self.out.len());
+        for &(end, next) in self.ends.iter().take(self.finished) {
+            let (end, next, begins) = (end as usize, next as usize, self.out.len());
             self.out.extend_from_slice(self.scratch.get(at..end).unwrap_or_default());
-            let next = said + (word >> 32) as usize;
-            for (words, ring) in self.waiting.get(said..next).unwrap_or_default() {
-                self.puts.add(*ring as u8, words);
+            for message in self.waiting.get(said..next).unwrap_or_default() {
+                let (ring, words) = message.get();
+                self.puts.add(ring, &words);
             }
             while let Some((ring, count, hash)) = self.puts.take() {
                 Item::Put { ring, count, hash }.encode(&mut self.out);
@@ -274,10 +329,13 @@ impl Recorder {
         }
         // The present record, as far as it has come.
         self.scratch.copy_within(self.start..self.len, 0);
-        self.waiting.copy_within(self.first_said..self.said, 0);
+        for (to, from) in (self.first_said..self.said).enumerate() {
+            let (ring, words) = self.waiting[from].get();
+            self.waiting[to].set(ring, &words);
+        }
         self.len -= self.start;
         self.said -= self.first_said;
-        (self.start, self.first_said) = (0, 0);
+        (self.start, self.first_said, self.finished) = (0, 0, 0);
     }
 
     /// More was published in this turn than can wait: the records before go to the ring, and the present one's
@@ -285,10 +343,12 @@ impl Recorder {
     #[cold]
     fn fold(&mut self) {
         self.flush();
-        for (words, ring) in self.waiting.iter().take(self.said) {
-            self.puts.add(*ring as u8, words);
+        for message in self.waiting.iter().take(self.said) {
+            let (ring, words) = message.get();
+            self.puts.add(ring, &words);
         }
         self.said = 0;
+        self.unusual |= FOLDED;
     }
 
     #[cold]
@@ -343,17 +403,14 @@ mod tests {
     fn idle_cycles_leave_nothing_and_busy_ones_one_record() {
         let (mut r, mut end) = Recorder::new(0, Health::default());
         for n in 0..1_000 {
-            r.begin(0, false, n, n);
-            r.end();
+            r.end(0, n, n);
         }
         assert!(end.is_empty());
-        r.begin(2, false, 7, 70);
         note(&mut r, Item::Up { link: 1 });
         r.put(3, &words(1));
         r.put(3, &words(2));
-        r.end();
-        r.begin(2, false, 8, 80);
-        r.end();
+        r.end(2, 7, 70);
+        r.end(2, 8, 80);
         r.flush();
         let mut bytes = vec![0; end.slots()];
         end.pop_entire_slice(&mut bytes).expect("all of it");
@@ -372,7 +429,6 @@ mod tests {
             let (mut puts, mut want) = (Puts::default(), Vec::new());
             // An agent before it, the one that publishes much between two items, one after it.
             for (agent, count) in [(0, 1), (1, messages), (2, 1)] {
-                r.begin(agent, false, 1, 0);
                 note(&mut r, Item::Stamp { ns: agent as u64 });
                 for n in 0..count {
                     let ring = (n % 2) as u8;
@@ -380,7 +436,7 @@ mod tests {
                     puts.add(ring, &words(n as u64));
                 }
                 note(&mut r, Item::Took { ring: agent, count: 7 });
-                r.end();
+                r.end(agent, 1, 0);
                 want.push((
                     agent,
                     vec![Item::Stamp { ns: agent as u64 }, Item::Took { ring: agent, count: 7 }],
@@ -412,17 +468,15 @@ mod tests {
         let frame = vec![7u8; 10_000];
         let mut written = 0;
         while r.ready() == 0 {
-            r.begin(0, false, written, 0);
             note(&mut r, Item::Frame { link: 0, ts_ns: 0, bytes: &frame });
-            r.end();
+            r.end(0, written, 0);
             written += 1;
         }
         assert_eq!(health.fault(), Some(Fault::RingFull));
         assert!(written > 10);
         // Cancels go on being recorded as long as there is room.
-        r.begin(3, false, written, 0);
         note(&mut r, Item::Sent { link: 1, result: 0, bytes: b"cancel" });
-        r.end();
+        r.end(3, written, 0);
         r.flush();
         let mut records = 0;
         while let Ok(chunk) = end.read_chunk(RING_HEAD) {
@@ -441,13 +495,11 @@ mod tests {
     fn after_a_lost_record_nothing_is_kept() {
         let health = Health::default();
         let (mut r, mut end) = Recorder::new(0, health.clone());
-        r.begin(0, false, 1, 0);
         note(&mut r, Item::Frame { link: 0, ts_ns: 0, bytes: &vec![0; RING_BYTES_MIN] });
-        r.end();
+        r.end(0, 1, 0);
         assert_eq!(health.fault(), Some(Fault::RecordTooLong));
-        r.begin(0, false, 2, 0);
         note(&mut r, Item::Up { link: 0 });
-        r.end();
+        r.end(0, 2, 0);
         r.flush();
         assert!(end.is_empty() && end.pop().is_err());
     }

@@ -104,29 +104,29 @@ impl Tape {
         matches!(self.reel, Reel::Replay(_))
     }
 
-    /// A cycle of this agent begins.
+    /// Cycle `number` of this agent, which began at `now_ns`, is over.
     #[inline]
-    pub fn begin(&self, number: u64, now_ns: u64) {
-        self.record(|r| r.begin(self.agent, false, number, now_ns));
-    }
-
-    /// The agent's closing begins; it is always recorded.
-    pub fn begin_closing(&self, number: u64, now_ns: u64) {
-        self.record(|r| r.begin(self.agent, true, number, now_ns));
-    }
-
-    /// The cycle, or the closing, is over.
-    #[inline]
-    pub fn end(&self) {
+    pub fn end(&self, number: u64, now_ns: u64) {
         match &self.reel {
             Reel::Off => {}
             Reel::Record(..) => {
-                self.record(Recorder::end);
+                self.record(|r| r.end(self.agent, number, now_ns));
             }
-            Reel::Replay(_) => {
-                self.script(Script::end);
-            }
+            Reel::Replay(_) => self.end_script(),
         }
+    }
+
+    /// The agent's closing, which began at `now_ns`, is over; it is always recorded.
+    pub fn closed(&self, number: u64, now_ns: u64) {
+        self.record(|r| r.closed(self.agent, number, now_ns));
+        self.end_script();
+    }
+
+    /// Replay stands apart, here and below: inlined, its code would lie between the few instructions of the others.
+    #[cold]
+    #[inline(never)]
+    fn end_script(&self) {
+        self.script(Script::end);
     }
 
     /// Every agent of the thread has had its turn: what they recorded goes to the ring. Nothing is on its way to the
@@ -146,9 +146,9 @@ impl Tape {
     /// Notes an input that was met; only when recording.
     #[inline(always)]
     pub fn note(&self, item: Item<'_>) {
+        // One short way for all kinds, not a choice among twelve: on the way to an order, code that is met for the
+        // first time costs more than what it does.
         if let Reel::Record(..) = &self.reel {
-            // One short way for all kinds, not a choice among twelve: on the way to an order, code that is met
-            // for the first time costs more than what it does.
             match item.packed() {
                 (packed, head, []) => self.note_short(packed, head),
                 (packed, head, text) => self.note_long(packed, head, text),
@@ -173,10 +173,14 @@ impl Tape {
         match &self.reel {
             Reel::Off => {}
             Reel::Record(..) => self.note(took),
-            Reel::Replay(_) => {
-                self.script(|s| s.demand(&|| tell(&took), |item| (*item == took).then_some(())));
-            }
+            Reel::Replay(_) => self.demand_took(took),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn demand_took(&self, took: Item<'_>) {
+        self.script(|s| s.demand(&|| tell(&took), |item| (*item == took).then_some(())));
     }
 
     /// A message was published to a ring.
@@ -187,10 +191,14 @@ impl Tape {
             Reel::Record(..) => {
                 self.record(|r| r.put(ring, words));
             }
-            Reel::Replay(_) => {
-                self.script(|s| s.put(ring, words));
-            }
+            Reel::Replay(_) => self.compare_put(ring, words),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn compare_put(&self, ring: u8, words: &[u64; 7]) {
+        self.script(|s| s.put(ring, words));
     }
 
     /// A reading of the clock on which something depends; `live` reads it.
@@ -203,16 +211,20 @@ impl Tape {
                 self.note(Item::Stamp { ns });
                 ns
             }
-            Reel::Replay(_) => self
-                .script(|s| {
-                    s.demand(&|| "a reading of the clock".into(), |item| match item {
-                        Item::Stamp { ns } => Some(*ns),
-                        _ => None,
-                    })
-                })
-                .flatten()
-                .unwrap_or(0),
+            Reel::Replay(_) => self.stamp_then(),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn stamp_then(&self) -> u64 {
+        let reading = |s: &mut Script| {
+            s.demand(&|| "a reading of the clock".into(), |item| match item {
+                Item::Stamp { ns } => Some(*ns),
+                _ => None,
+            })
+        };
+        self.script(reading).flatten().unwrap_or(0)
     }
 
     /// Something refused to take more, if `live` is true; replaying, if it did then.
@@ -233,9 +245,14 @@ impl Tape {
     /// Replaying: whether a refusal was recorded for what the agent is about to do. Else `false`.
     #[inline]
     pub fn refusal_due(&self, channel: u8) -> bool {
+        self.is_replay() && self.take_refusal(channel)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn take_refusal(&self, channel: u8) -> bool {
         let refusal = Item::Refused { channel };
-        self.is_replay()
-            && self.script(|s| s.take(|item| (*item == refusal).then_some(()))).flatten().is_some()
+        self.script(|s| s.take(|item| (*item == refusal).then_some(()))).flatten().is_some()
     }
 
     /// Whether the record of another order will fit: 0, or the code of the [`Fault`] that says no. To be asked before
@@ -273,11 +290,17 @@ impl Tape {
         // data; those methods call the ring, the health and the encoder of items, none of which know a tape.
         let done = unsafe { recorder.leaf(f) };
         if done.is_none() {
-            // Another thread: a record that nobody can vouch for is no record.
-            health.raise(Fault::WriterGone);
+            not_its_thread(health);
         }
         done
     }
+}
+
+/// A record that nobody can vouch for is no record.
+#[cold]
+#[inline(never)]
+fn not_its_thread(health: &Health) {
+    health.raise(Fault::WriterGone);
 }
 
 impl std::fmt::Debug for Tape {
@@ -297,25 +320,33 @@ impl std::fmt::Debug for Tape {
 pub struct Word {
     tape: Tape,
     channel: u8,
-    last: Option<u64>,
+    /// What was read last, if anything was.
+    last: u64,
+    read: Read,
+}
+
+/// Where a word was read last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Read {
+    Nowhere,
+    Live,
+    Script,
 }
 
 impl Word {
     /// A word with a channel of its own within the agent.
     pub fn new(tape: &Tape, channel: u8) -> Word {
-        Word { tape: tape.clone(), channel, last: None }
+        Word { tape: tape.clone(), channel, last: 0, read: Read::Nowhere }
     }
 
     /// What the agent is to see, `live` being what stands there now. A comparison while nothing changes.
     #[inline]
     pub fn see(&mut self, live: u64) -> u64 {
-        if self.tape.is_off() || (self.last == Some(live) && !self.tape.is_replay()) {
-            return live;
-        }
-        self.turn(live)
+        if (self.read == Read::Live) & (self.last == live) { live } else { self.turn(live) }
     }
 
     #[cold]
+    #[inline(never)]
     fn turn(&mut self, live: u64) -> u64 {
         let mut value = live;
         if self.tape.is_replay() {
@@ -326,11 +357,13 @@ impl Word {
                     _ => None,
                 })
             });
-            value = changed.flatten().or(self.last).unwrap_or(live);
+            value = changed.flatten().unwrap_or(if self.read == Read::Script { self.last } else { live });
+            self.read = Read::Script;
         } else {
             self.tape.note(Item::Word { channel: self.channel, value });
+            self.read = Read::Live;
         }
-        self.last = Some(value);
+        self.last = value;
         value
     }
 }

@@ -81,13 +81,16 @@ impl RingOut {
     ///
     /// # Errors
     /// As [`RingOut::push`].
-    #[inline]
+    #[inline(always)]
     pub fn push_as(&mut self, message: Payload, hashed: &Payload) -> Result<(), Full> {
         if self.tape.refusal_due(self.id) {
             return Err(Full { wanted: 1, free: 0 });
         }
         let pushed = self.ring.push(message);
-        self.account(pushed.is_ok(), std::slice::from_ref(hashed));
+        match pushed {
+            Ok(()) => self.tape.put(self.id, hashed),
+            Err(_) => self.refuse(),
+        }
         pushed
     }
 
@@ -110,20 +113,16 @@ impl RingOut {
             return Err(Full { wanted: run.len() as u32, free: 0 });
         }
         let pushed = self.ring.push_run(run);
-        self.account(pushed.is_ok(), hashed);
+        match pushed {
+            Ok(()) => hashed.iter().for_each(|m| self.tape.put(self.id, m)),
+            Err(_) => self.refuse(),
+        }
         pushed
     }
 
-    #[inline]
-    fn account(&mut self, pushed: bool, messages: &[Payload]) {
-        if self.tape.is_off() {
-            return;
-        }
-        if pushed {
-            messages.iter().for_each(|m| self.tape.put(self.id, m));
-        } else {
-            self.tape.refused(self.id, true);
-        }
+    #[cold]
+    fn refuse(&self) {
+        self.tape.refused(self.id, true);
     }
 
     /// Whether `count` messages fit. An input, for it depends on how far the consumer is.

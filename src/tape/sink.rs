@@ -1,4 +1,4 @@
-//! Where the cycles of one thread begin and end on its agents' tapes.
+//! Where the cycles of one thread end on its agents' tapes.
 
 use agent::{CycleSink, RingId};
 use journal::Tape;
@@ -20,31 +20,30 @@ impl TapeSink {
         }
         self.tapes.push(tape);
     }
+
+    /// After the last of the turn, recorded or not, what was recorded leaves.
+    #[inline]
+    fn turned(&self, agent: usize) {
+        if agent + 1 >= self.tapes.len() {
+            self.spokesman.flush();
+        }
+    }
 }
 
 impl CycleSink for TapeSink {
     #[inline]
-    fn begin(&mut self, agent: usize, cycle: u64, now: Ts) {
+    fn end(&mut self, agent: usize, cycle: u64, now: Ts) {
         if let Some(tape) = self.tapes.get(agent) {
-            tape.begin(cycle, now.0);
+            tape.end(cycle, now.0);
         }
+        self.turned(agent);
     }
 
-    fn closing(&mut self, agent: usize, cycle: u64, now: Ts) {
+    fn closed(&mut self, agent: usize, cycle: u64, now: Ts) {
         if let Some(tape) = self.tapes.get(agent) {
-            tape.begin_closing(cycle, now.0);
+            tape.closed(cycle, now.0);
         }
-    }
-
-    #[inline]
-    fn end(&mut self, agent: usize) {
-        if let Some(tape) = self.tapes.get(agent) {
-            tape.end();
-        }
-        // The last of the turn, recorded or not.
-        if agent + 1 >= self.tapes.len() {
-            self.spokesman.flush();
-        }
+        self.turned(agent);
     }
 
     #[inline]

@@ -76,14 +76,12 @@ impl Rig {
         self.cycle += 1;
         let (a, b) = (self.tapes.of(0), self.tapes.of(1));
         let now = 1_000 * self.cycle;
-        a.begin(self.cycle, now);
         a.note(Item::Frame { link: 0, ts_ns: now, bytes });
         a.put(0, &[self.cycle; 7]);
-        a.end();
-        b.begin(self.cycle, now + 1);
+        a.end(self.cycle, now);
         b.took(0, 1);
         b.note(Item::Sent { link: 1, result: 0, bytes });
-        b.end();
+        b.end(self.cycle, now + 1);
         b.flush();
     }
 }
