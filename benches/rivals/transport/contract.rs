@@ -71,14 +71,14 @@ pub(crate) trait Rx {
     /// The next record; `None` when there is none yet.
     fn receive(&mut self) -> Option<Record>;
 
-    /// Shows up to `limit` records and lets them go together; returns how many.
+    /// Shows the words of up to `limit` records and lets them go together; returns how many.
     #[inline(always)]
-    fn drain(&mut self, limit: usize, each: &mut impl FnMut(&Record)) -> usize {
+    fn drain(&mut self, limit: usize, each: &mut impl FnMut(&[u64; 8])) -> usize {
         let mut count = 0;
         while count < limit
             && let Some(record) = self.receive()
         {
-            each(&record);
+            each(&record.0);
             count += 1;
         }
         count

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use agent::Clock;
 
 use crate::contract::{DRAIN, Failure, RUN, Rx, Tx};
-use crate::record::Record;
+use crate::record::{Record, differs};
 
 /// Longest wait for one record: past it the other side is dead, or does not get to run.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -124,7 +124,7 @@ pub(crate) fn ping(
         }
         let record = Record::number(n);
         until(load.hint, || tx.send(&record).then_some(()))?;
-        wrong |= until(load.hint, || rx.receive())?.differs(n);
+        wrong |= differs(&until(load.hint, || rx.receive())?.0, n);
         if n >= load.warm_up {
             let now = clock.now().0;
             trips[(n - load.warm_up) as usize] = u32::try_from(now.saturating_sub(last)).unwrap_or(u32::MAX);
@@ -142,7 +142,7 @@ pub(crate) fn echo(tx: &mut impl Tx, rx: &mut impl Rx, load: Load) -> Result<Wai
     let mut wrong = 0;
     for n in 0..load.warm_up + load.count {
         let record = until(load.hint, || rx.receive())?;
-        wrong |= record.differs(n);
+        wrong |= differs(&record.0, n);
         until(load.hint, || tx.send(&record).then_some(()))?;
     }
     let waited = watch.stop();
@@ -176,13 +176,13 @@ pub(crate) fn consume(rx: &mut impl Rx, load: Load, batched: bool) -> Result<(u6
     let mut begun = None;
     while n < total {
         if batched {
-            let mut each = |record: &Record| {
-                wrong |= record.differs(n);
+            let mut each = |words: &[u64; 8]| {
+                wrong |= differs(words, n);
                 n += 1;
             };
             until(load.hint, || Some(rx.drain(DRAIN, &mut each)).filter(|&got| got > 0))?;
         } else {
-            wrong |= until(load.hint, || rx.receive())?.differs(n);
+            wrong |= differs(&until(load.hint, || rx.receive())?.0, n);
             n += 1;
         }
         if begun.is_none() && n >= load.warm_up {

@@ -219,11 +219,11 @@ impl Rx for Receiver {
     }
 
     #[inline(always)]
-    fn drain(&mut self, limit: usize, each: &mut impl FnMut(&Record)) -> usize {
+    fn drain(&mut self, limit: usize, each: &mut impl FnMut(&[u64; 8])) -> usize {
         let Some(image) = &self.image else { return 0 };
         let take = |bytes: &[u8], _header: _| {
             if let Some(record) = Record::from_bytes(bytes) {
-                each(&record);
+                each(&record.0);
             }
         };
         image.poll_fn(take, limit).map_or(0, |count| count as usize)

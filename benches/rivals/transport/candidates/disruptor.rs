@@ -66,8 +66,8 @@ impl Rx for Receiver {
     }
 
     #[inline(always)]
-    fn drain(&mut self, limit: usize, each: &mut impl FnMut(&Record)) -> usize {
+    fn drain(&mut self, limit: usize, each: &mut impl FnMut(&[u64; 8])) -> usize {
         let Ok(mut events) = self.take(limit as u64) else { return 0 };
-        (&mut events).map(each).count()
+        (&mut events).map(|record| each(&record.0)).count()
     }
 }

@@ -78,7 +78,7 @@ impl Rx for BulkConsumer {
     }
 
     #[inline(always)]
-    fn drain(&mut self, limit: usize, each: &mut impl FnMut(&Record)) -> usize {
-        self.poll(limit, |_number, words| each(&Record(*words)))
+    fn drain(&mut self, limit: usize, each: &mut impl FnMut(&[u64; 8])) -> usize {
+        self.poll(limit, |_number, words| each(words))
     }
 }

@@ -64,9 +64,9 @@ fn payload(n: u64) -> Payload {
 }
 
 #[inline(always)]
-fn record(number: u64, payload: &Payload) -> Record {
+fn words(number: u64, payload: &Payload) -> [u64; 8] {
     let [a, b, c, d, e, f, g] = *payload;
-    Record([a, b, c, d, e, f, g, number])
+    [a, b, c, d, e, f, g, number]
 }
 
 impl Tx for Producer {
@@ -91,11 +91,11 @@ impl Tx for Producer {
 impl Rx for Consumer {
     #[inline(always)]
     fn receive(&mut self) -> Option<Record> {
-        self.pop().map(|(number, payload)| record(number, &payload))
+        self.pop().map(|(number, payload)| Record(words(number, &payload)))
     }
 
     #[inline(always)]
-    fn drain(&mut self, limit: usize, each: &mut impl FnMut(&Record)) -> usize {
-        self.poll(limit, |number, payload| each(&record(number, payload)))
+    fn drain(&mut self, limit: usize, each: &mut impl FnMut(&[u64; 8])) -> usize {
+        self.poll(limit, |number, payload| each(&words(number, payload)))
     }
 }

@@ -57,13 +57,12 @@ impl Rx for Consumer<Record> {
     }
 
     #[inline(always)]
-    fn drain(&mut self, limit: usize, each: &mut impl FnMut(&Record)) -> usize {
+    fn drain(&mut self, limit: usize, each: &mut impl FnMut(&[u64; 8])) -> usize {
         let ready = self.slots().min(limit);
         match self.read_chunk(ready) {
             Ok(chunk) if ready > 0 => {
                 let (first, second) = chunk.as_slices();
-                first.iter().for_each(&mut *each);
-                second.iter().for_each(&mut *each);
+                first.iter().chain(second).for_each(|record| each(&record.0));
                 chunk.commit_all();
                 ready
             }
