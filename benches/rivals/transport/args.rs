@@ -22,7 +22,8 @@ usage: transport [options]
   --verbose           prints each repetition
   --help
 
-exit code: 0 all bars hold that could be judged, 1 a bar fails, 2 wrong arguments, 3 nothing could be measured
+exit code: 0 all bars hold that could be judged, 1 a bar fails or a candidate went wrong, 2 wrong arguments,
+3 nothing could be measured
 ";
 
 /// What is asked.

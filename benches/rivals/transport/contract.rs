@@ -91,14 +91,17 @@ pub(crate) trait Transport: 'static {
     /// As it is called in every table.
     const NAME: &'static str;
 
+    /// The crate it comes from; `None` for ours and the standard library's.
+    const CRATE: Option<&'static str> = None;
+
     /// Which tasks it knows.
     const TASKS: &'static [Task];
 
-    /// Whether it brings a process of its own, whose time on the cores is not somebody else's.
+    /// Whether it brings a process of its own.
     const BRINGS_A_PROCESS: bool = false;
 
     /// What must run beside it; stopped when dropped.
-    type Host;
+    type Host: Sync;
     /// From where the producing end is opened.
     type TxPlace: Send;
     /// From where the consuming end is opened.
@@ -110,6 +113,11 @@ pub(crate) trait Transport: 'static {
 
     /// Starts what must run beside it.
     fn host() -> Result<Self::Host, Failure>;
+
+    /// How long that has been running on a core so far, ns: time the sides wait for, and not somebody else's.
+    fn host_ran_ns(_host: &Self::Host) -> u64 {
+        0
+    }
 
     /// A new way in one direction.
     fn link(host: &Self::Host, task: Task) -> Result<(Self::TxPlace, Self::RxPlace), Failure>;

@@ -2,8 +2,8 @@
 
 use crate::candidates;
 use crate::contract::Task;
-use crate::machine::Line;
-use crate::rounds::{Cell, Figure, Measured, Repetition};
+use crate::machine::{Line, Look};
+use crate::rounds::{Broken, Cell, Figure, Measured, Repetition};
 
 /// Every candidate that was built, five rounds with the cores far apart and one with them near. A candidate is slower
 /// the later it stands in the list; a round changes everything by a hundredth.
@@ -26,9 +26,16 @@ pub(crate) fn measured() -> Measured {
                     Task::Batched => Figure::Rate { per_us: 130.0 / scale },
                 };
                 let line = Line { p50_ns, p99_ns: 2.0 * p50_ns };
-                repetitions.push(Repetition { round, cell, figure, waited: 0.0, verdict: Ok(line) });
+                let look = Look { lost_ppm: 9_000, gap_ns: 50_000, line: Some(line) };
+                let (before, after, verdict) = (look, look, Ok(line));
+                let count = 100_000;
+                let repetition =
+                    Repetition { round, cell, count, figure, before, after, waited: 0.0, verdict };
+                repetitions.push(repetition);
             }
         }
     }
-    Measured { cells, repetitions, rounds: 6, failed: vec![("a rival".into(), "it <would> not".into())] }
+    let broken = vec![Broken { round: 2, cell: 0, why: "a wrong word".into() }];
+    let failed = vec![("a rival".into(), "it <would> not".into())];
+    Measured { cells, repetitions, broken, rounds: 6, failed }
 }

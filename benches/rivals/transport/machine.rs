@@ -143,14 +143,13 @@ impl Look {
 }
 
 /// The line beside a repetition between two looks, when the repetition counts: the mean of both medians, the worse of
-/// both tails. `waited` is the share of its time that a side waited for its core; `None` when a process of its own
-/// shares the cores with it.
-pub(crate) fn judge(before: &Look, after: &Look, waited: Option<f64>) -> Result<Line, Dropped> {
+/// both tails. `waited` is the share of its time that a side waited for somebody else to leave its core.
+pub(crate) fn judge(before: &Look, after: &Look, waited: f64) -> Result<Line, Dropped> {
     let (Some(before), Some(after)) = (before.line, after.line) else { return Err(Dropped::Load) };
     if (before.p50_ns - after.p50_ns).abs() > MOVED * before.p50_ns.min(after.p50_ns) {
         return Err(Dropped::Moved);
     }
-    if waited.is_some_and(|share| share > WAITED_MAX) {
+    if waited > WAITED_MAX {
         return Err(Dropped::Waited);
     }
     Ok(Line { p50_ns: (before.p50_ns + after.p50_ns) / 2.0, p99_ns: before.p99_ns.max(after.p99_ns) })
@@ -183,16 +182,15 @@ mod tests {
 
     #[test]
     fn only_quiet_and_steady_repetitions_count() {
-        assert_eq!(judge(&QUIET, &QUIET, Some(0.0)), Ok(LINE));
+        assert_eq!(judge(&QUIET, &QUIET, 0.0), Ok(LINE));
         let crowded = Look { lost_ppm: 500_000, line: None, ..QUIET };
-        assert_eq!(judge(&crowded, &QUIET, Some(0.0)), Err(Dropped::Load));
-        assert_eq!(judge(&QUIET, &crowded, Some(0.0)), Err(Dropped::Load));
+        assert_eq!(judge(&crowded, &QUIET, 0.0), Err(Dropped::Load));
+        assert_eq!(judge(&QUIET, &crowded, 0.0), Err(Dropped::Load));
         let later = |p50_ns| Look { line: Some(Line { p50_ns, p99_ns: 90.0 }), ..QUIET };
-        assert_eq!(judge(&QUIET, &later(76.0), Some(0.0)), Err(Dropped::Moved));
-        assert_eq!(judge(&later(76.0), &QUIET, Some(0.0)), Err(Dropped::Moved));
-        assert_eq!(judge(&QUIET, &later(70.0), Some(0.0)), Ok(Line { p50_ns: 65.0, p99_ns: 90.0 }));
-        assert_eq!(judge(&QUIET, &QUIET, Some(0.05)), Err(Dropped::Waited));
-        assert_eq!(judge(&QUIET, &QUIET, None), Ok(LINE));
+        assert_eq!(judge(&QUIET, &later(76.0), 0.0), Err(Dropped::Moved));
+        assert_eq!(judge(&later(76.0), &QUIET, 0.0), Err(Dropped::Moved));
+        assert_eq!(judge(&QUIET, &later(70.0), 0.0), Ok(Line { p50_ns: 65.0, p99_ns: 90.0 }));
+        assert_eq!(judge(&QUIET, &QUIET, 0.05), Err(Dropped::Waited));
     }
 
     #[test]

@@ -138,11 +138,12 @@ fn measure(asked: &Args) -> Result<ExitCode, Failure> {
         fs::write(path, format!("{page:#}\n")).map_err(|e| format!("{}: {e}", path.display()))?;
     }
     if let (Some(path), Some(&regime)) = (&asked.svg, regimes.first()) {
-        let page = svg::page(&machine, &measured, regime);
+        let page = svg::page(&machine, &plan, &measured, &absent, regime);
         fs::write(path, page).map_err(|e| format!("{}: {e}", path.display()))?;
     }
+    let wrong = !(measured.broken.is_empty() && measured.failed.is_empty());
     if asked.smoke {
-        return Ok(ExitCode::SUCCESS);
+        return Ok(if wrong { ExitCode::FAILURE } else { ExitCode::SUCCESS });
     }
     let fails = judged.iter().flat_map(|(_, bars)| bars).any(|bar| bar.verdict() == Verdict::Fails);
     Ok(match regimes.is_empty() {
@@ -150,7 +151,7 @@ fn measure(asked: &Args) -> Result<ExitCode, Failure> {
             println!("nothing to judge: the machine never was quiet for a repetition; run again");
             ExitCode::from(3)
         }
-        false if fails => ExitCode::FAILURE,
+        false if fails || wrong => ExitCode::FAILURE,
         false => ExitCode::SUCCESS,
     })
 }

@@ -107,9 +107,15 @@ pub(crate) struct Repetition {
     pub(crate) round: usize,
     /// Which cell.
     pub(crate) cell: usize,
+    /// Round trips, or records, that counted in it.
+    pub(crate) count: u64,
     /// What it found.
     pub(crate) figure: Figure,
-    /// The larger share of its time that a side waited for its core.
+    /// The machine before it.
+    pub(crate) before: Look,
+    /// The machine after it.
+    pub(crate) after: Look,
+    /// The larger share of its time that a side waited for its core, less what the candidate's own process ran.
     pub(crate) waited: f64,
     /// The bare line beside it, when it counts.
     pub(crate) verdict: Result<Line, Dropped>,
@@ -125,6 +131,23 @@ impl Repetition {
     pub(crate) fn regime(&self) -> Option<Regime> {
         self.probe_ns().map(Regime::of)
     }
+
+    /// The regime it ran in whether it counts or not; `None` when the looks did not see the cores in one place.
+    pub(crate) fn regime_seen(&self) -> Option<Regime> {
+        let of = |look: Look| look.line.map(|line| Regime::of(line.p50_ns));
+        self.regime().or_else(|| of(self.before).filter(|&regime| of(self.after) == Some(regime)))
+    }
+}
+
+/// A repetition that found nothing: a side died, stood still or brought a wrong word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Broken {
+    /// Round it was part of.
+    pub(crate) round: usize,
+    /// Which cell.
+    pub(crate) cell: usize,
+    /// What went wrong.
+    pub(crate) why: String,
 }
 
 /// All that was measured.
@@ -133,6 +156,8 @@ pub(crate) struct Measured {
     pub(crate) cells: Vec<Cell>,
     /// In the order they ran.
     pub(crate) repetitions: Vec<Repetition>,
+    /// Those that went wrong.
+    pub(crate) broken: Vec<Broken>,
     /// Rounds.
     pub(crate) rounds: usize,
     /// What could not be run, and why.
@@ -147,7 +172,13 @@ pub(crate) fn run(
 ) -> Result<Measured, Failure> {
     let begin = Instant::now();
     let due = begin + plan.limit;
-    let mut measured = Measured { cells: Vec::new(), repetitions: Vec::new(), rounds: 0, failed: Vec::new() };
+    let mut measured = Measured {
+        cells: Vec::new(),
+        repetitions: Vec::new(),
+        broken: Vec::new(),
+        rounds: 0,
+        failed: Vec::new(),
+    };
     let mut loads = Vec::new();
     for &candidate in candidates {
         for &task in candidate.tasks {
@@ -176,6 +207,7 @@ pub(crate) fn run(
                 }
                 Err(why) => {
                     tell(&format!("round {}: {}: {why}", measured.rounds, measured.cells[cell].name()));
+                    measured.broken.push(Broken { round: measured.rounds, cell, why: why.to_string() });
                 }
             }
         }
@@ -211,10 +243,11 @@ fn repetition(
     };
     let done = (candidate.run)(Job { task, load, core_a, core_b })?;
     let after = Look::take(core_a, core_b)?;
-    let waited = done.waited;
-    let verdict = judge(&before, &after, (!candidate.brings_a_process).then_some(waited));
+    let waited = (done.waited - done.beside).max(0.0);
+    let verdict = judge(&before, &after, waited);
     let figure = Figure::of(task, load.count, done);
-    Ok(Some(Repetition { round: measured.rounds, cell, figure, waited, verdict }))
+    let count = load.count;
+    Ok(Some(Repetition { round: measured.rounds, cell, count, figure, before, after, waited, verdict }))
 }
 
 /// How much a cell is to do: by count for ping-pong, by time for a stream, tried out here while the machine is quiet.
@@ -278,7 +311,7 @@ mod tests {
 
     #[test]
     fn a_hop_is_half_a_round_trip_and_a_rate_is_per_time() {
-        let done = |trips_ns: Vec<u32>, stream_ns| Done { trips_ns, stream_ns, waited: 0.0 };
+        let done = |trips_ns: Vec<u32>, stream_ns| Done { trips_ns, stream_ns, waited: 0.0, beside: 0.0 };
         let trips: Vec<u32> = (0..1000).rev().map(|n| 2 * n).collect();
         let hop = Figure::of(Task::PingPong, 1000, done(trips, 0));
         assert_eq!(hop, Figure::Hop { p50_ns: 500.0, p90_ns: 900.0, p99_ns: 990.0 });

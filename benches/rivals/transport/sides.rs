@@ -10,7 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use agent::{Clock, cpu};
 
@@ -45,6 +45,8 @@ pub(crate) struct Done {
     pub(crate) stream_ns: u64,
     /// The larger share of the time that one of the two was kept from its core.
     pub(crate) waited: f64,
+    /// The share of the time that what must run beside the candidate was running.
+    pub(crate) beside: f64,
 }
 
 impl Done {
@@ -53,6 +55,7 @@ impl Done {
             trips_ns: near.trips_ns,
             stream_ns: far.stream_ns,
             waited: near.waited.share().max(far.waited.share()),
+            beside: near.beside,
         }
     }
 }
@@ -61,6 +64,7 @@ impl Done {
 struct Near {
     trips_ns: Vec<u32>,
     waited: Waited,
+    beside: f64,
 }
 
 /// What the side that answers or consumes knows.
@@ -108,18 +112,16 @@ impl<T: Transport> Places<T> {
 }
 
 impl<T: Transport> Ends<T> {
-    fn near(&mut self, job: Job) -> Result<Near, Failure> {
-        match (job.task, &mut self.tx, &mut self.rx) {
-            (Task::PingPong, Some(tx), Some(rx)) => {
-                let (trips_ns, waited) = ping(tx, rx, job.load, &Clock::live())?;
-                Ok(Near { trips_ns, waited })
-            }
-            (task, Some(tx), None) => {
-                let waited = produce(tx, job.load, task == Task::Batched)?;
-                Ok(Near { trips_ns: Vec::new(), waited })
-            }
-            _ => Err("the timing side lacks an end".into()),
-        }
+    fn near(&mut self, host: &T::Host, job: Job) -> Result<Near, Failure> {
+        let (begin, ran_ns) = (Instant::now(), T::host_ran_ns(host));
+        let (trips_ns, waited) = match (job.task, &mut self.tx, &mut self.rx) {
+            (Task::PingPong, Some(tx), Some(rx)) => ping(tx, rx, job.load, &Clock::live())?,
+            (task, Some(tx), None) => (Vec::new(), produce(tx, job.load, task == Task::Batched)?),
+            _ => return Err("the timing side lacks an end".into()),
+        };
+        let ran_ns = T::host_ran_ns(host).saturating_sub(ran_ns);
+        let beside = ran_ns as f64 / begin.elapsed().as_nanos().max(1) as f64;
+        Ok(Near { trips_ns, waited, beside })
     }
 
     fn far(&mut self, job: Job) -> Result<Far, Failure> {
@@ -141,6 +143,7 @@ pub(crate) fn in_threads<T: Transport>(job: Job) -> Result<Done, Failure> {
     // Neither side closes its ends before the other is done with them: each holds a sender until then.
     let (near_done, far_waits) = mpsc::channel::<()>();
     let (far_done, near_waits) = mpsc::channel::<()>();
+    let host = &host;
     thread::scope(|scope| {
         let far = scope.spawn(move || {
             cpu::pin(job.core_b)?;
@@ -153,7 +156,7 @@ pub(crate) fn in_threads<T: Transport>(job: Job) -> Result<Done, Failure> {
         let near = scope.spawn(move || {
             cpu::pin(job.core_a)?;
             let mut ends = near.open()?;
-            let done = ends.near(job);
+            let done = ends.near(host, job);
             drop(near_done);
             let _ = near_waits.recv();
             done
@@ -197,11 +200,11 @@ pub(crate) fn in_processes<T: Across>(job: Job) -> Result<Done, Failure> {
         T::hand_receiver(place, &ours)?;
     }
     let done = thread::scope(|scope| {
-        let socket = &ours;
+        let (socket, host) = (&ours, &host);
         let near = scope.spawn(move || {
             cpu::pin(job.core_a)?;
             let mut ends = near.open()?;
-            let near = ends.near(job)?;
+            let near = ends.near(host, job)?;
             let said = take_text(socket)?;
             Ok::<_, Failure>(Done::of(near, Far::read(&said)?))
         });

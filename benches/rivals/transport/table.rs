@@ -91,6 +91,10 @@ pub(crate) fn missing(measured: &Measured, absent: &[(&str, &str)]) -> String {
         measured.counted().count(),
         whys.join(", ")
     );
+    for broken in &measured.broken {
+        let name = measured.cells[broken.cell].name();
+        let _ = writeln!(page, "went wrong: round {}: {name}: {}", broken.round, broken.why);
+    }
     for (name, why) in absent {
         let _ = writeln!(page, "not measured: {name}: {why}");
     }
@@ -179,6 +183,7 @@ mod tests {
         let widths: Vec<usize> = page.lines().skip(2).map(|l| l.chars().count()).collect();
         assert!(widths.iter().max().unwrap() < &140, "{page}");
         let page = missing(&measured, &[("gone", "why")]);
+        assert!(page.contains("went wrong: round 2: ") && page.contains(": a wrong word"), "{page}");
         assert!(page.contains("not measured: gone: why") && page.contains("not measured: a rival"), "{page}");
     }
 }

@@ -105,6 +105,7 @@ fn client(folder: &str) -> Result<Client, Failure> {
 
 impl Transport for Aeron {
     const NAME: &'static str = "Aeron IPC";
+    const CRATE: Option<&'static str> = Some("rusteron-client");
     const TASKS: &'static [Task] = &Task::ALL;
     const BRINGS_A_PROCESS: bool = true;
     type Host = Driver;
@@ -129,6 +130,12 @@ impl Transport for Aeron {
         let mut line = String::new();
         BufReader::new(said).read_line(&mut line)?;
         if line.trim() == READY { Ok(driver) } else { Err("the media driver did not start".into()) }
+    }
+
+    fn host_ran_ns(driver: &Driver) -> u64 {
+        let path = format!("/proc/{}/schedstat", driver.process.id());
+        let text = fs::read_to_string(path).unwrap_or_default();
+        text.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or(0)
     }
 
     fn link(driver: &Driver, task: Task) -> Result<(Stream, Stream), Failure> {

@@ -14,6 +14,7 @@ pub(crate) struct End(Arc<ArrayQueue<Record>>);
 
 impl Transport for Crossbeam {
     const NAME: &'static str = "ArrayQueue";
+    const CRATE: Option<&'static str> = Some("crossbeam-queue");
     const TASKS: &'static [Task] = &[Task::PingPong, Task::Single];
     type Host = ();
     type TxPlace = End;

@@ -1,4 +1,5 @@
-//! No queue at all: eight words stored into one line, the last with release. Under it no record can travel.
+//! No queue at all: eight words stored into one line over and over, the last with release. A measure, not a floor: a
+//! ring writes its next record to another line than the one the other side still reads.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

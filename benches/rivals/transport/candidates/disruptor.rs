@@ -16,6 +16,7 @@ type Receiver = EventPoller<Record, SingleProducerBarrier>;
 
 impl Transport for Disruptor {
     const NAME: &'static str = "disruptor";
+    const CRATE: Option<&'static str> = Some("disruptor");
     const TASKS: &'static [Task] = &Task::ALL;
     type Host = ();
     type TxPlace = Sender;

@@ -24,22 +24,24 @@ pub(crate) struct Iceoryx<S>(std::marker::PhantomData<S>);
 
 type Sample = [u64; 8];
 
+type Topic<S> = PortFactory<S, Sample, ()>;
+
 pub(crate) struct Sender<S: Service> {
     port: Publisher<S, Sample, ()>,
-    service: PortFactory<S, Sample, ()>,
+    service: Topic<S>,
     _node: Node<S>,
 }
 
 pub(crate) struct Receiver<S: Service> {
     port: Subscriber<S, Sample, ()>,
-    _service: PortFactory<S, Sample, ()>,
+    _service: Topic<S>,
     _node: Node<S>,
 }
 
 /// Tells the services of one run, and of runs at one time, apart.
 static LINKS: AtomicU64 = AtomicU64::new(0);
 
-fn service<S: Service>(name: &str) -> Result<(Node<S>, PortFactory<S, Sample, ()>), Failure> {
+fn service<S: Service>(name: &str) -> Result<(Node<S>, Topic<S>), Failure> {
     set_log_level(LogLevel::Error);
     let node = NodeBuilder::new().create::<S>().map_err(|e| format!("node: {e:?}"))?;
     let service = node
@@ -57,6 +59,7 @@ fn service<S: Service>(name: &str) -> Result<(Node<S>, PortFactory<S, Sample, ()
 
 impl<S: Service + 'static> Transport for Iceoryx<S> {
     const NAME: &'static str = "iceoryx2";
+    const CRATE: Option<&'static str> = Some("iceoryx2");
     const TASKS: &'static [Task] = &[Task::PingPong, Task::Single];
     type Host = ();
     type TxPlace = String;

@@ -1,5 +1,6 @@
 //! rtrb: the reference among single-producer single-consumer rings in Rust; on the heap, so for threads only.
 
+use ::rtrb::chunks::ChunkError;
 use ::rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::contract::{CAPACITY, Failure, Rx, Task, Transport, Tx};
@@ -10,6 +11,7 @@ pub(crate) struct Rtrb;
 
 impl Transport for Rtrb {
     const NAME: &'static str = "rtrb";
+    const CRATE: Option<&'static str> = Some("rtrb");
     const TASKS: &'static [Task] = &Task::ALL;
     type Host = ();
     type TxPlace = Producer<Record>;
@@ -42,9 +44,13 @@ impl Tx for Producer<Record> {
 
     #[inline(always)]
     fn send_run(&mut self, first: u64, count: usize) -> usize {
-        let free = self.slots().min(count);
-        match self.write_chunk_uninit(free) {
-            Ok(chunk) if free > 0 => chunk.fill_from_iter((first..first + free as u64).map(Record::number)),
+        // Asked for all of it first: that looks at the consumer's index only when its copy says full.
+        let count = match self.write_chunk_uninit(count) {
+            Ok(chunk) => return chunk.fill_from_iter((first..).map(Record::number)),
+            Err(ChunkError::TooFewSlots(free)) => free,
+        };
+        match self.write_chunk_uninit(count) {
+            Ok(chunk) if count > 0 => chunk.fill_from_iter((first..).map(Record::number)),
             _ => 0,
         }
     }
