@@ -68,6 +68,8 @@ pub(crate) enum Dropped {
     Waited,
     /// The host moved a core meanwhile.
     Moved,
+    /// A stream that took less than half as long as it should: it was tried out on a busy machine.
+    Short,
 }
 
 impl fmt::Display for Dropped {
@@ -76,6 +78,7 @@ impl fmt::Display for Dropped {
             Dropped::Load => "foreign load",
             Dropped::Waited => "kept from a core",
             Dropped::Moved => "cores moved",
+            Dropped::Short => "too short",
         })
     }
 }

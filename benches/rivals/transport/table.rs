@@ -82,7 +82,7 @@ pub(crate) fn bars(bars: &[Bar]) -> String {
 /// What was dropped, what failed, and what was never there.
 pub(crate) fn missing(measured: &Measured, absent: &[(&str, &str)]) -> String {
     let dropped = |why| measured.repetitions.iter().filter(|r| r.verdict == Err(why)).count();
-    let whys = [Dropped::Load, Dropped::Waited, Dropped::Moved];
+    let whys = [Dropped::Load, Dropped::Waited, Dropped::Moved, Dropped::Short];
     let whys: Vec<String> = whys.into_iter().map(|why| format!("{} {why}", dropped(why))).collect();
     let mut page = format!(
         "{} repetitions in {} rounds, {} count; dropped: {}\n",
