@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use lexopt::prelude::*;
 
+use crate::apart::Member;
+
 /// Printed by `--help` and after a usage error.
 pub const USAGE: &str = "\
 corelane: a trading engine for bare metal
@@ -11,6 +13,8 @@ corelane: a trading engine for bare metal
   corelane [demo] [options]   run the whole engine against the simulated venue and say what it cost
   corelane compare [options]  run maker and quoter on the same seeds and say which was worth more
   corelane run --config FILE  run the engine until it is asked to end
+  corelane run --config FILE --agents NAME
+                              run one agent of it that lives apart (runtime.apart): strategy or gateway
   corelane check --config FILE
                               say what is wrong with a configuration: every key, value, rule and line
   corelane rearm --trip ID    clear the latch of a stopped engine's trip, after its cause has been dealt with
@@ -46,6 +50,8 @@ compare options
 run options
   --config FILE        the configuration; tools/simvenue writes one that is ready to use
   --set KEY=VALUE      as above
+  --agents NAME        this agent alone, as part of a running engine of the same configuration: strategy or gateway
+  --dir DIR            with --agents: the engine's instance directory, or the directory of instances (default: the newest)
 
 check options
   --config FILE        the configuration
@@ -160,6 +166,19 @@ pub struct RunArgs {
     pub sets: Vec<String>,
 }
 
+/// What `run --agents` was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberArgs {
+    /// The agent.
+    pub member: Member,
+    /// Configuration file.
+    pub config: PathBuf,
+    /// `key=value` over it.
+    pub sets: Vec<String>,
+    /// The engine's instance directory, or the directory of instances.
+    pub dir: Option<PathBuf>,
+}
+
 /// What `check` was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckArgs {
@@ -184,6 +203,8 @@ pub enum Command {
     Compare(CompareArgs),
     /// Run the engine.
     Run(RunArgs),
+    /// Run one agent of it.
+    Member(MemberArgs),
     /// Check a configuration.
     Check(CheckArgs),
     /// Clear the latch.
@@ -335,16 +356,28 @@ fn whole<N: std::str::FromStr + PartialOrd>(
 }
 
 fn run_args(mut words: lexopt::Parser) -> Result<Command, CliError> {
-    let (mut config, mut sets) = (None, Vec::new());
+    let (mut config, mut sets, mut member, mut dir) = (None, Vec::new(), None, None);
     while let Some(word) = words.next()? {
         match word {
             Long("config") => config = Some(words.value()?.into()),
             Long("set") => sets.push(words.value()?.string()?),
+            Long("agents") => {
+                let value = words.value()?.string()?;
+                let rule = "strategy or gateway, one a process";
+                member =
+                    Some(Member::named(&value).ok_or(CliError::Value { option: "--agents", value, rule })?);
+            }
+            Long("dir") => dir = Some(words.value()?.into()),
             Long("help") | Short('h') => return Ok(Command::Help),
             _ => return Err(word.unexpected().into()),
         }
     }
-    Ok(Command::Run(RunArgs { config: config.ok_or(CliError::Required("--config"))?, sets }))
+    let config = config.ok_or(CliError::Required("--config"))?;
+    match (member, dir) {
+        (Some(member), dir) => Ok(Command::Member(MemberArgs { member, config, sets, dir })),
+        (None, Some(_)) => Err(CliError::Required("--agents, when --dir is given,")),
+        (None, None) => Ok(Command::Run(RunArgs { config, sets })),
+    }
 }
 
 fn check_args(mut words: lexopt::Parser) -> Result<Command, CliError> {
@@ -402,6 +435,13 @@ mod tests {
         assert_eq!(run(line).ok(), Some(Command::Check(want)));
         let want = RunArgs { config: "c.toml".into(), sets };
         assert_eq!(run("run --set a.b=1 --config c.toml --set c=2").ok(), Some(Command::Run(want)));
+        let want = MemberArgs {
+            member: Member::Gateway,
+            config: "c.toml".into(),
+            sets: Vec::new(),
+            dir: Some("d".into()),
+        };
+        assert_eq!(run("run --agents gateway --config c.toml --dir d").ok(), Some(Command::Member(want)));
         assert_eq!(run("").ok(), Some(Command::Demo(DemoArgs::default())));
         assert_eq!(run("--help").ok(), Some(Command::Help));
         let Ok(Command::Compare(args)) =
@@ -433,6 +473,8 @@ mod tests {
             ("run", "--config is required"),
             ("check --show", "--config is required"),
             ("run --seed 1", "--seed"),
+            ("run --config c.toml --agents oms", "--agents \"oms\": must be strategy or gateway"),
+            ("run --config c.toml --dir d", "--agents, when --dir is given, is required"),
             ("fly", "unknown command \"fly\""),
             ("demo --json", "--json"),
         ] {

@@ -3,14 +3,16 @@
 //! Each agent reads them once a cycle; they are inputs like any other. The kill epoch is not here: it has a
 //! segment of its own that outlives the process (crate `kill`).
 
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crossbeam_utils::CachePadded;
+use rings::{Access, Ident, Ordering, Segment, SegmentError, Words, WordsMut};
 use rtrb::{Consumer, Producer, RingBuffer};
 use wire::{InstrumentId, OrderId, OrderState, Px, Qty, Side, Ts};
 
+use crate::apart::Standing;
 use crate::oms::Halt;
+use crate::rate_book::{RATE_WORDS, RateBook, SharedRates, update};
 
 /// What the engine as a whole is doing. Which mode may follow which is the operator's side to judge
 /// (crate `command`); here every mode but [`Mode::Quiesce`] can be left.
@@ -189,39 +191,32 @@ impl StopState {
     }
 }
 
-/// One writer each, on lines of their own: with an agent a core, three agents read `word` in every cycle, and the
-/// oms writes its count with every order.
-#[derive(Debug, Default)]
-struct Words {
-    /// Written by the main thread and by whoever carries out commands.
-    word: CachePadded<AtomicU64>,
-    gateway: CachePadded<GatewayWords>,
-    oms: CachePadded<OmsWords>,
-    /// Ends of the queue of a listing, each taken once.
-    listing: ListingEnds,
-}
-
-/// Written by the gateway.
-#[derive(Debug, Default)]
-struct GatewayWords {
-    stop: AtomicU8,
-    quiescing: AtomicU8,
-    session_ready: AtomicU8,
-    /// Number of the cancel-all that ended last, in the high half, and how: [`StopState`].
-    cancel_all: AtomicU32,
-    heard_orders_sent: AtomicU64,
-    heard_change: AtomicU32,
-}
-
-/// Written by the oms.
-#[derive(Debug, Default)]
-struct OmsWords {
-    orders_open: AtomicU32,
-    /// The change of mode that it follows, with every order of an earlier mode gone.
-    heard_change: AtomicU32,
-    /// Why trading is off.
-    halt: AtomicU8,
-}
+/// Words of the segment: what each writer writes lies two lines (16 words) from the next one's, for with an agent a
+/// core three agents read the first in every cycle, and the oms writes its count with every order.
+///
+/// | words | holds | written by |
+/// |---|---|---|
+/// | 0 | [`ControlWord`] | main thread, commands |
+/// | 16..22 | stop, quiescing, session ready, cancel-all ended last, orders sent before the change heard, that change | gateway |
+/// | 32..36 | open orders, change followed, why trading is off, [`Standing`] followed | oms |
+/// | 48 | [`Standing`] | whoever lets processes in |
+/// | 64..69, 80..85 | what the venue still takes: of the gateway, of REST | those two ([`crate::rate_book`]) |
+const WORD: usize = 0;
+const STOP: usize = 16;
+const QUIESCING: usize = 17;
+const SESSION_READY: usize = 18;
+/// Number of the cancel-all that ended last, in the high half, and how: [`StopState`].
+const CANCEL_ALL: usize = 19;
+const HEARD_ORDERS_SENT: usize = 20;
+const GATEWAY_HEARD: usize = 21;
+const ORDERS_OPEN: usize = 32;
+/// The change of mode that the oms follows, with every order of an earlier mode gone.
+const OMS_HEARD: usize = 33;
+const HALT: usize = 34;
+const STANDING_HEARD: usize = 35;
+const STANDING: usize = 48;
+const RATES: [usize; 2] = [64, 80];
+const WORDS: usize = 96;
 
 #[derive(Debug)]
 struct ListingEnds {
@@ -236,18 +231,145 @@ impl Default for ListingEnds {
     }
 }
 
+/// Name of the segment's file in the instance directory.
+pub const WORDS_FILE: &str = "words";
+/// Type id in the segment's header.
+const TYPE_ID: u32 = u32::from_le_bytes(*b"word");
+/// Version of the layout that is written and read here.
+const LAYOUT_VERSION: u32 = 1;
+
+/// The same words, for those who are only told: no store is possible through it.
+#[derive(Clone, Debug)]
+pub struct Told {
+    words: Words,
+}
+
+impl Told {
+    /// Joins the words of a running engine.
+    ///
+    /// # Errors
+    /// [`SegmentError`]: each way to fail has its own.
+    pub fn open(dir: &Path, ident: &Ident) -> Result<Told, SegmentError> {
+        Ok(Told { words: attach(dir, ident, Access::ReadOnly)?.words() })
+    }
+
+    /// What an agent is told, all of it in one load.
+    #[inline]
+    pub fn word(&self) -> ControlWord {
+        // Acquire: partner of the Release in `Controls::change`.
+        ControlWord(self.words.load(WORD, Ordering::Acquire))
+    }
+
+    /// The current mode.
+    #[inline]
+    pub fn mode(&self) -> Mode {
+        self.word().mode()
+    }
+
+    /// Who is there of those that run in processes of their own.
+    #[inline]
+    pub fn standing(&self) -> Standing {
+        // Acquire: partner of the Release in `Controls::publish_standing`.
+        Standing(self.words.load(STANDING, Ordering::Acquire))
+    }
+}
+
+fn attach(dir: &Path, ident: &Ident, access: Access) -> Result<Segment, SegmentError> {
+    let ident = Ident { type_id: TYPE_ID, layout_version: LAYOUT_VERSION, ..*ident };
+    let segment = Segment::open_file(&dir.join(WORDS_FILE), &ident, access)?;
+    let (found, expected) = (segment.words().len(), WORDS);
+    if found != expected {
+        return Err(SegmentError::WrongSize { found: found as u64 * 8, expected: expected as u64 * 8 });
+    }
+    Ok(segment)
+}
+
 /// Shared by the main thread, whoever carries out commands, and the agents.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Controls {
-    words: Arc<Words>,
+    words: WordsMut,
+    /// Ends of the queue of a listing, each taken once; both are of the engine's process.
+    listing: Arc<ListingEnds>,
+}
+
+impl Default for Controls {
+    /// On the heap, for an engine in one process that nobody else is part of.
+    fn default() -> Controls {
+        Controls { words: WordsMut::heap(WORDS), listing: Arc::default() }
+    }
 }
 
 impl Controls {
+    /// Makes the file `words` in the instance directory. Of `ident` the build and configuration hashes are used.
+    ///
+    /// # Errors
+    /// The segment's own refusal.
+    pub fn create(dir: &Path, ident: &Ident) -> Result<Controls, SegmentError> {
+        let ident = Ident { type_id: TYPE_ID, layout_version: LAYOUT_VERSION, ..*ident };
+        let segment = Segment::create_file(&dir.join(WORDS_FILE), &ident, WORDS * 8)?;
+        Ok(Controls { words: segment.words_mut()?, listing: Arc::default() })
+    }
+
+    /// Joins the words of a running engine.
+    ///
+    /// # Errors
+    /// [`SegmentError`]: each way to fail has its own.
+    pub fn open(dir: &Path, ident: &Ident) -> Result<Controls, SegmentError> {
+        let words = attach(dir, ident, Access::ReadWrite)?.words_mut()?;
+        Ok(Controls { words, listing: Arc::default() })
+    }
+
+    /// The same words, without the right to write.
+    pub fn told(&self) -> Told {
+        Told { words: self.words.reader() }
+    }
+
+    /// What the venue still takes from this address, for `limit` request weight a minute.
+    pub fn rates(&self, limit: u32) -> SharedRates {
+        let [orders, rest] = RATES.map(|at| {
+            // Within the words by construction; a range outside would be one that counts for itself.
+            let words = self.words.range(at, RATE_WORDS).unwrap_or_else(|| WordsMut::heap(RATE_WORDS));
+            RateBook::over(words, limit)
+        });
+        SharedRates { orders, rest }
+    }
+
+    /// Who is there of those that run in processes of their own.
+    #[inline]
+    pub fn standing(&self) -> Standing {
+        // Acquire: partner of the Release in `publish_standing`.
+        Standing(self.words.load(STANDING, Ordering::Acquire))
+    }
+
+    /// Written by whoever lets processes in.
+    pub fn publish_standing(&self, standing: Standing) {
+        // Release: what was done for the one who comes is seen by those who hear of it.
+        self.words.store(STANDING, standing.0, Ordering::Release);
+    }
+
+    /// Written by the oms: it acts on this standing, and nothing of an earlier one is on its way to it.
+    pub fn publish_standing_heard(&self, standing: Standing) {
+        self.words.store(STANDING_HEARD, standing.0, Ordering::Release);
+    }
+
+    /// The standing that the oms acts on.
+    pub fn standing_heard(&self) -> Standing {
+        Standing(self.words.load(STANDING_HEARD, Ordering::Acquire))
+    }
+
+    /// Between two gateways, written in their stead: the one that was there says nothing any more, and what it said of
+    /// its session and of its stop holds no longer.
+    pub fn publish_gateway_gone(&self) {
+        self.words.store(SESSION_READY, 0, Ordering::Release);
+        self.words.store(QUIESCING, 0, Ordering::Release);
+        self.words.store(STOP, StopState::TimedOut as u64, Ordering::Release);
+    }
+
     /// What an agent is told, all of it in one load.
     #[inline]
     pub fn word(&self) -> ControlWord {
         // Acquire: partner of the Release in `change`.
-        ControlWord(self.words.word.load(Ordering::Acquire))
+        ControlWord(self.words.load(WORD, Ordering::Acquire))
     }
 
     /// The current mode.
@@ -283,48 +405,48 @@ impl Controls {
 
     fn change(&self, next: impl Fn(ControlWord) -> Option<ControlWord>) -> Option<ControlWord> {
         let mut made = None;
-        let set = |word| {
+        update(&self.words, WORD, |word| {
             made = next(ControlWord(word));
             made.map(|word| word.0)
-        };
-        let changed = self.words.word.fetch_update(Ordering::Release, Ordering::Acquire, set);
-        changed.ok().and(made)
+        })
+        .then_some(made)
+        .flatten()
     }
 
     /// Written by the gateway: it follows this change of mode, after so many orders.
     pub fn publish_heard(&self, heard: GatewayHeard) {
-        self.words.gateway.heard_orders_sent.store(heard.orders_sent, Ordering::Relaxed);
+        self.words.store(HEARD_ORDERS_SENT, heard.orders_sent, Ordering::Relaxed);
         // Release: partner of the Acquire in `gateway_heard`.
-        self.words.gateway.heard_change.store(heard.change, Ordering::Release);
+        self.words.store(GATEWAY_HEARD, heard.change as u64, Ordering::Release);
     }
 
     /// The last change of mode that the gateway follows.
     pub fn gateway_heard(&self) -> GatewayHeard {
-        let change = self.words.gateway.heard_change.load(Ordering::Acquire);
-        GatewayHeard { change, orders_sent: self.words.gateway.heard_orders_sent.load(Ordering::Relaxed) }
+        let change = self.words.load(GATEWAY_HEARD, Ordering::Acquire) as u32;
+        GatewayHeard { change, orders_sent: self.words.load(HEARD_ORDERS_SENT, Ordering::Relaxed) }
     }
 
     /// Written by the gateway: how the cancel-all of this number ended.
     pub fn publish_cancel_all(&self, number: u16, outcome: StopState) {
-        let word = (number as u32) << 16 | outcome as u32;
-        self.words.gateway.cancel_all.store(word, Ordering::Release);
+        let word = (number as u64) << 16 | outcome as u64;
+        self.words.store(CANCEL_ALL, word, Ordering::Release);
     }
 
     /// The number of the cancel-all that ended last, and how.
     pub fn cancel_all_done(&self) -> (u16, StopState) {
-        let word = self.words.gateway.cancel_all.load(Ordering::Acquire);
+        let word = self.words.load(CANCEL_ALL, Ordering::Acquire);
         ((word >> 16) as u16, StopState::from_u8(word as u8))
     }
 
     /// Written by the oms: it follows this change of mode, and no order of an earlier mode can still trade.
     pub fn publish_oms_heard(&self, change: u32) {
         // Release: partner of the Acquire in `oms_heard`.
-        self.words.oms.heard_change.store(change, Ordering::Release);
+        self.words.store(OMS_HEARD, change as u64, Ordering::Release);
     }
 
     /// The last change of mode that the oms follows, with every order of an earlier mode gone.
     pub fn oms_heard(&self) -> u32 {
-        self.words.oms.heard_change.load(Ordering::Acquire)
+        self.words.load(OMS_HEARD, Ordering::Acquire) as u32
     }
 
     /// Whether both the gateway and the oms follow this change of mode: what the mode forbids no longer happens.
@@ -334,57 +456,57 @@ impl Controls {
 
     /// Written by the oms when it changes: why trading is off.
     pub fn publish_halt(&self, halt: Halt) {
-        self.words.oms.halt.store(halt as u8, Ordering::Release);
+        self.words.store(HALT, halt as u64, Ordering::Release);
     }
 
     /// Why trading was off when the oms last said.
     pub fn halt(&self) -> Halt {
-        Halt::from_u8(self.words.oms.halt.load(Ordering::Acquire))
+        Halt::from_u8(self.words.load(HALT, Ordering::Acquire) as u8)
     }
 
     /// The oms's end of a listing, once.
     pub fn take_listing_writer(&self) -> Option<Producer<Listed>> {
-        self.words.listing.writer.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.listing.writer.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// The other end, once.
     pub fn take_listing_reader(&self) -> Option<Consumer<Listed>> {
-        self.words.listing.reader.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.listing.reader.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Written by the gateway.
     pub fn publish_stop(&self, state: StopState) {
         // Release: partner of the Acquire in `stop`, so that reports sent before it have been sent.
-        self.words.gateway.stop.store(state as u8, Ordering::Release);
+        self.words.store(STOP, state as u64, Ordering::Release);
     }
 
     /// Progress of the stop.
     pub fn stop(&self) -> StopState {
-        StopState::from_u8(self.words.gateway.stop.load(Ordering::Acquire))
+        StopState::from_u8(self.words.load(STOP, Ordering::Acquire) as u8)
     }
 
     /// Written by the gateway: the order session is ready for orders.
     pub fn publish_session(&self, ready: bool) {
         // Release: partner of the Acquire in `session_ready`; whoever sees it false sees the stop that ended it.
-        self.words.gateway.session_ready.store(ready as u8, Ordering::Release);
+        self.words.store(SESSION_READY, ready as u64, Ordering::Release);
     }
 
     /// Whether the order session was ready when last said.
     pub fn session_ready(&self) -> bool {
-        self.words.gateway.session_ready.load(Ordering::Acquire) == 1
+        self.words.load(SESSION_READY, Ordering::Acquire) == 1
     }
 
     /// Written by the gateway: it has seen [`Controls::quiesce`], and what it publishes of its stop from here on is
     /// about that.
     pub fn publish_quiescing(&self) {
         // Release: partner of the Acquire in `is_quiet`, so that the stop it began is seen with it.
-        self.words.gateway.quiescing.store(1, Ordering::Release);
+        self.words.store(QUIESCING, 1, Ordering::Release);
     }
 
     /// Whether the gateway is done with a clean stop: its stop, begun after that was asked for, has ended, and no
     /// session carries orders.
     pub fn has_stopped(&self) -> bool {
-        self.words.gateway.quiescing.load(Ordering::Acquire) == 1
+        self.words.load(QUIESCING, Ordering::Acquire) == 1
             && !self.session_ready()
             && self.stop() != StopState::Running
     }
@@ -397,12 +519,12 @@ impl Controls {
 
     /// Written by the oms each cycle in which it changed: orders that can still trade.
     pub fn publish_orders_open(&self, n: u32) {
-        self.words.oms.orders_open.store(n, Ordering::Release);
+        self.words.store(ORDERS_OPEN, n as u64, Ordering::Release);
     }
 
     /// Orders that could still trade when the oms last said.
     pub fn orders_open(&self) -> u32 {
-        self.words.oms.orders_open.load(Ordering::Acquire)
+        self.words.load(ORDERS_OPEN, Ordering::Acquire) as u32
     }
 }
 

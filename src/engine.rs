@@ -11,36 +11,41 @@
 //! | 4 `report_oms` | gateway | oms | the gateway stops reading its sockets |
 //! | 5 `report_strategy` | oms | strategy | trading halts: a strategy that missed an answer must not go on |
 
+pub mod assembly;
+pub mod rings;
+
 use std::sync::{Arc, Mutex};
 
-use agent::{Clock, RingId};
+use ::rings::SegmentError;
+use agent::Clock;
 use kill::{ControlError, KillView, SenderAck};
 use net::Link;
-use rings::SegmentError;
-use risk::{Gate, LimitError, Limits};
+use risk::{LimitError, Limits};
 use stats::StatsError;
 use stats::boards::Boards;
 use strategies::{Chosen, SpecError, StrategySpec};
-use venue::OrderSession;
 use venue_binance::SelfTrade;
 use venue_binance::{
     BinanceDepthSequence, BinanceFeed, BinanceOrders, Credentials, CredentialsError, InstrumentError,
-    asset_names,
 };
 use wire::{Decimal, Instrument, Px, Qty};
 
-use crate::agents::feed::{FeedAgent, Interest, Outlet, SnapshotSource};
-use crate::agents::gateway::{ASSETS_MAX, Gateway, GatewayParts, GatewaySettings};
+use crate::agents::feed::{FeedAgent, SnapshotSource};
+use crate::agents::gateway::{ASSETS_MAX, Gateway, GatewaySettings};
 use crate::agents::killer::Handles;
-use crate::agents::oms::{OmsAgent, OmsFinal, OmsPorts};
-use crate::agents::strategy::{StrategyAgent, StrategyPorts};
+use crate::agents::oms::{OmsAgent, OmsFinal};
+use crate::agents::strategy::StrategyAgent;
 use crate::controls::Controls;
-use crate::feed::{Feed, FeedSettings};
+use crate::feed::FeedSettings;
 use crate::meters::{FeedMeters, GatewayMeters, OmsMeters, StrategyMeters};
-use crate::oms::{Oms, OmsError};
+use crate::oms::OmsError;
 use crate::rate_book::SharedRates;
-use crate::tape::{RingIn, RingOut, Tape, TapedLink, TapedSnapshots, Tapes};
+use crate::tape::{TapedLink, TapedSnapshots, Tapes};
+use assembly::{Assembly, FeedEnds, GatewayEnds, OmsEnds, StrategyEnds};
+use rings::Rings;
 
+/// Source number of the strategy that lives in the engine's process.
+pub const SOURCE: u16 = 1;
 /// Number of the market-data connection.
 pub const MARKET_LINK: u32 = 0;
 /// Number of the connection that carries orders.
@@ -227,104 +232,51 @@ pub fn assemble<L: Link, S: SnapshotSource>(
     mut parts: EngineParts<L, S>,
 ) -> Result<Agents<L, S>, EngineError> {
     let [feed_tape, strategy_tape, oms_tape, gateway_tape] = [0, 1, 2, 3].map(|agent| parts.tapes.of(agent));
-    let ring = |i: usize, from: &Tape, to: &Tape| -> Result<(RingOut, RingIn), SegmentError> {
-        let (tx, rx) = rings::ring(RINGS[i], settings.rings[i])?;
-        Ok((RingOut::new(tx, i as u8, from), RingIn::new(rx, i as u8, to)))
+    let rings = Rings::create(&settings.rings)?;
+    let all = Assembly::new(settings, instruments, parts.stage)?;
+    let (controls, kill) = (parts.controls, parts.kill);
+    let feed = FeedEnds {
+        market: parts.market,
+        snapshots: parts.snapshots,
+        meters: parts.feed_meters,
+        boards: parts.boards.top_writers()?,
+        stage_is_cycle_clock: parts.stage_is_cycle_clock,
+        tape: feed_tape,
     };
-    let (market_strategy_tx, market_strategy_rx) = ring(0, &feed_tape, &strategy_tape)?;
-    let (market_oms_tx, market_oms_rx) = ring(1, &feed_tape, &oms_tape)?;
-    let (signals_tx, signals_rx) = ring(2, &strategy_tape, &oms_tape)?;
-    let (orders_tx, orders_rx) = ring(3, &oms_tape, &gateway_tape)?;
-    let (reports_tx, reports_rx) = ring(4, &gateway_tape, &oms_tape)?;
-    let (updates_tx, updates_rx) = ring(5, &oms_tape, &strategy_tape)?;
-
-    let assets = asset_names(&instruments);
-    check_money(&instruments, assets.len())?;
-    let gates = instruments
-        .iter()
-        .map(|i| Ok((i.clone(), Gate::new(settings.limits, i)?)))
-        .collect::<Result<Vec<_>, EngineError>>()?;
-    let first =
-        instruments.first().ok_or(EngineError::Start { what: "instruments", why: "none listed".into() })?;
-    let chosen = Chosen::new(settings.strategy, first.clone())?;
-
-    let feed = FeedAgent::new(
-        TapedLink::new(parts.market, MARKET_LINK, &feed_tape),
-        TapedSnapshots::new(parts.snapshots, &feed_tape),
-        Feed::new(BinanceFeed::new(instruments.clone()), 0, settings.feed),
-        vec![
-            Outlet::new(market_strategy_tx, Interest::TOP_AND_TRADES),
-            Outlet::new(market_oms_tx, Interest::TOP),
-        ],
-        parts.feed_meters,
-        parts.boards.top_writers()?,
-        parts.stage.clone(),
-        parts.stage_is_cycle_clock,
-    );
-    let strategy = StrategyAgent::new(
-        chosen,
-        1,
-        settings.intent_ttl_us,
-        StrategyPorts {
-            market: (market_strategy_rx, RingId(0)),
-            updates: (updates_rx, RingId(5)),
-            signals: signals_tx,
-            controls: parts.controls.clone(),
-            meters: parts.strategy_meters,
-            stage: parts.stage.clone(),
-            tape: strategy_tape,
-        },
-    );
+    let strategy = StrategyEnds { source: SOURCE, meters: parts.strategy_meters, tape: strategy_tape };
+    let oms = OmsEnds {
+        meters: parts.oms_meters,
+        boards: parts.boards.position_writers()?,
+        kill: kill.clone(),
+        tape: oms_tape,
+    };
+    let gateway = GatewayEnds {
+        primary: parts.primary,
+        standby: parts.standby,
+        meters: parts.gateway_meters,
+        kill,
+        ack: parts.ack,
+        handles: parts.handles,
+        rates: parts.rates,
+        before: None,
+        tape: gateway_tape,
+    };
     let last = Arc::new(Mutex::new(None));
-    let oms = OmsAgent::new(
-        Oms::new(gates, assets.len(), settings.slots, settings.gateway.order_late_max_ns)?,
-        OmsPorts {
-            market: (market_oms_rx, RingId(1)),
-            signals: (signals_rx, RingId(2)),
-            reports: (reports_rx, RingId(4)),
-            orders: orders_tx,
-            updates: updates_tx,
-            kill: parts.kill.clone(),
-            controls: parts.controls.clone(),
-            meters: parts.oms_meters,
-            boards: parts.boards.position_writers()?,
-            stage: parts.stage.clone(),
-            tape: oms_tape,
-        },
-        last.clone(),
-    );
-    let codec = || {
-        BinanceOrders::new(instruments.clone(), assets.clone(), settings.credentials.clone())
-            .with_self_trade(settings.self_trade)
-    };
-    let order_target = codec().target();
-    let gateway = Gateway::new(
-        GatewayParts {
-            primary: (TapedLink::new(parts.primary, ORDER_LINK, &gateway_tape), codec()),
-            standby: (TapedLink::new(parts.standby, STANDBY_LINK, &gateway_tape), codec()),
-            orders: orders_rx,
-            reports: reports_tx,
-            kill: parts.kill,
-            ack: parts.ack,
-            handles: parts.handles,
-            controls: parts.controls,
-            meters: parts.gateway_meters,
-            stage: parts.stage,
-            tape: gateway_tape,
-            instruments: instruments.iter().map(|i| i.id).collect(),
-            slots: settings.slots,
-            rates: parts.rates,
-            settings: settings.gateway,
-        },
-        RingId(3),
-    );
-    Ok(Agents { feed, strategy, oms, gateway, last, assets, order_target })
+    Ok(Agents {
+        feed: all.feed(feed, &rings, controls.told())?,
+        strategy: all.strategy(strategy, &rings, controls.told())?,
+        oms: all.oms(oms, &rings, controls.clone(), last.clone())?,
+        gateway: all.gateway(gateway, &rings, controls)?,
+        last,
+        order_target: all.order_target(),
+        assets: all.assets,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use venue_binance::parse_exchange_info;
+    use venue_binance::{asset_names, parse_exchange_info};
     use wire::{AssetId, InstrumentId, VenueId};
 
     fn listed(symbol: &str, base: &str, tick: &str, lot: &str) -> Instrument {

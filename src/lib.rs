@@ -15,6 +15,7 @@
 //!   integers.
 //! - [`wiring`] places the agents on threads: the live engine. [`sim`] steps the same agents and the simulated venue
 //!   in one thread, from a seed and a virtual clock. [`simvenue`] serves that venue over loopback TLS.
+//! - [`apart`] lets agents live in processes of their own.
 //! - [`compare`] sets one strategy against the other in it, seed by seed.
 //! - [`demo`] runs either and says what it cost; [`cli`] and [`rearm`] are the rest of the program.
 //!
@@ -23,6 +24,7 @@
 
 pub mod agents;
 pub mod allocator;
+pub mod apart;
 pub mod cli;
 pub mod commands;
 pub mod compare;

@@ -5,6 +5,7 @@
 use std::process::ExitCode;
 
 use corelane::allocator;
+use corelane::apart::member;
 use corelane::cli::{self, Command};
 use corelane::compare;
 use corelane::demo;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => ExitCode::from(demo::main(&args) as u8),
         Command::Compare(args) => ExitCode::from(compare::main(&args) as u8),
         Command::Run(args) => ExitCode::from(run::main(&args) as u8),
+        Command::Member(args) => ExitCode::from(member::main(&args) as u8),
         Command::Check(args) => ExitCode::from(run::check::check(&args) as u8),
         Command::Rearm { trip, state_dir } => match rearm::rearm(&trip, state_dir) {
             Ok(line) => {

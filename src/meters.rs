@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use agent::{CycleSink, RingId};
 use net::{CloseReason, link};
+use rings::Ident;
 use stats::{
     AgentState, Beat, Counter, Field, Gauge, Hist, Layout, SignalWriter, StatsError, StatsSegment,
     TickReader, TickWriter, TraceWriter,
@@ -64,7 +65,7 @@ const GATEWAY: [&str; 14] = [
     "gateway.sessions_lost",
     "gateway.aborted_unsent",
 ];
-const OMS: [&str; 17] = [
+const OMS: [&str; 18] = [
     "oms.intents",
     "oms.orders",
     "oms.acked",
@@ -82,6 +83,7 @@ const OMS: [&str; 17] = [
     "oms.conflicts",
     "oms.ledger_errors",
     "oms.refused_other",
+    "oms.refused_away",
 ];
 const GAUGES: [&str; 11] = [
     "oms.open_orders",
@@ -120,6 +122,12 @@ pub fn fnv(bytes: &[u8]) -> u64 {
 /// Identity of the build, for those who join: name and version of the package.
 pub fn build_hash() -> u64 {
     fnv(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")).as_bytes())
+}
+
+/// Identity of what runs: this build, on this configuration.
+pub fn ident(config: &topology::Config) -> Ident {
+    let config_hash = fnv(format!("{config:?}").as_bytes());
+    Ident { build_hash: build_hash(), config_hash, ..Ident::default() }
 }
 
 /// Counter of the connections that one agent lost for a reason of [`link::REASON_NAMES`].
@@ -188,13 +196,19 @@ pub fn layout(slots: usize) -> Layout {
 
 /// Counters set to running totals, when their time has come.
 struct Totals {
-    cells: Vec<Counter>,
+    /// With what others of this name had counted before.
+    cells: Vec<(Counter, u64)>,
     published: Ts,
 }
 
 impl Totals {
     fn take(segment: &StatsSegment, names: impl IntoIterator<Item = String>) -> Result<Totals, StatsError> {
-        let cells = names.into_iter().map(|n| segment.counter(&n)).collect::<Result<_, _>>()?;
+        let cell = |name: String| -> Result<_, StatsError> {
+            let cell = segment.counter(&name)?;
+            let before = cell.count();
+            Ok((cell, before))
+        };
+        let cells = names.into_iter().map(cell).collect::<Result<_, _>>()?;
         Ok(Totals { cells, published: Ts(0) })
     }
 
@@ -208,8 +222,8 @@ impl Totals {
     }
 
     fn set(&self, totals: impl IntoIterator<Item = u64>) {
-        for (cell, total) in self.cells.iter().zip(totals) {
-            cell.add(total.wrapping_sub(cell.count()));
+        for ((cell, before), total) in self.cells.iter().zip(totals) {
+            cell.add(before.wrapping_add(total).wrapping_sub(cell.count()));
         }
     }
 }
@@ -379,6 +393,7 @@ impl OmsMeters {
             c.conflicts,
             c.ledger_errors,
             c.refused_other,
+            c.refused_away,
         ];
         self.totals.set(fixed.into_iter().chain(c.gate));
         let clamp = |v: i128| v.clamp(i64::MIN as i128, i64::MAX as i128) as i64;
@@ -414,9 +429,10 @@ impl GatewayMeters {
 
     /// The identity of an order that is about to be sent.
     #[inline]
-    pub fn trace_identity(&self, slot: Slot, id: &ClientOrderId) {
+    pub fn trace_identity(&self, slot: Slot, id: &ClientOrderId, now: Ts) {
         self.trace.set(slot, Field::ClientCycle, id.cycle);
-        self.trace.set(slot, Field::ClientTs, id.ts.0);
+        // Whole, though the identity carries its low bits only: who reads the row compares it with other times.
+        self.trace.set(slot, Field::ClientTs, now.0);
     }
 
     /// An order was handed to the kernel at `sent`; it passed the gate at `risk`. The first order of a tick goes

@@ -9,6 +9,7 @@ mod counts;
 mod halt;
 mod hearing;
 mod intents;
+mod members;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +20,7 @@ use wire::{
     AssetId, BookState, Instrument, InstrumentId, Kind, Msg, OrderState, Px, Qty, QueryStatus, Slot, Ts, flag,
 };
 
+use crate::apart::{Member, Standing};
 use crate::controls::{ControlWord, Mode};
 pub use balances::VenueBalance;
 pub use counts::OmsCounts;
@@ -72,6 +74,8 @@ pub struct OmsInputs {
     pub updates_lost: bool,
     /// The journal cannot go on: nothing new may be risked unrecorded.
     pub unrecorded: bool,
+    /// Who is there of those that live in processes of their own.
+    pub standing: Standing,
 }
 
 struct Book {
@@ -120,6 +124,10 @@ pub struct Oms {
     /// Orders can still trade that the mode, or a mode left since, wants gone.
     withdrawing: bool,
     unknown_open: bool,
+    /// Who is there, as last heard.
+    standing: Standing,
+    /// The first slot of which a new gateway has not been told; `None` = it has been told of all.
+    to_introduce: Option<u32>,
     timer: Ts,
     source: u16,
     /// What has been counted.
@@ -201,6 +209,8 @@ impl Oms {
             change: 0,
             withdrawing: false,
             unknown_open: false,
+            standing: Standing::default(),
+            to_introduce: None,
             timer: Ts(0),
             source: 0,
             counts: OmsCounts::default(),
@@ -601,11 +611,18 @@ impl Oms {
         if entered {
             self.on_mode(inputs, port);
         }
+        let moved = inputs.standing != self.standing;
+        if moved {
+            self.on_standing(inputs, port);
+        }
+        if self.to_introduce.is_some() {
+            self.introduce(inputs.now, port);
+        }
         // In a mode in which nothing may be open, whatever is open is to go, however it came to be.
-        self.withdrawing |= matches!(self.mode, Mode::Pause | Mode::Emergency);
+        self.withdrawing |= matches!(self.mode, Mode::Pause | Mode::Emergency) || self.is_orphaned();
         self.withdrawing = self.withdrawing && self.open_orders() > 0;
         let halt = self.judge(inputs);
-        if halt != self.halt || entered {
+        if halt != self.halt || entered || moved {
             // Whoever hears that trading is on hears with it what kind of orders it is for.
             self.halt = halt;
             self.tell_trading(inputs.now, port);
@@ -628,6 +645,10 @@ impl Oms {
             Halt::Emergency
         } else if inputs.mode == Mode::Pause {
             Halt::Pause
+        } else if self.standing.is_away(Member::Gateway) || self.to_introduce.is_some() {
+            Halt::Gateway
+        } else if self.is_orphaned() {
+            Halt::Strategy
         } else if self.withdrawing {
             Halt::Withdrawing
         } else if !self.session {
@@ -651,10 +672,7 @@ impl Oms {
         (self.mode, self.change) = (inputs.mode, inputs.change);
         self.withdrawing = unseen || matches!(inputs.mode, Mode::Pause | Mode::Reduce | Mode::Emergency);
         if self.withdrawing {
-            for i in 0..self.books.len() {
-                let all = Msg::new(Kind::IntentCancelAll, self.books[i].instrument.id, inputs.now);
-                self.on_cancel_all(&all, inputs.now, port);
-            }
+            self.withdraw_all(inputs.now, port);
         }
     }
 

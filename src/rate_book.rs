@@ -1,12 +1,10 @@
 //! What the venue still takes from this address: request weight and pauses, shared by everyone who sends.
 //!
 //! Weight is counted here as requests leave and corrected by what the venue says it has counted: the higher of both
-//! holds, so the book is never looser than either. The words are atomic, for the gateway and the housekeeping thread
-//! write them; neither waits for the other.
+//! holds, so the book is never looser than either. The words are atomic and may lie in shared memory, for the gateway and
+//! the housekeeping thread write them, each of its own process maybe; neither waits for the other.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
+use rings::{Ordering, WordsMut};
 use wire::Ts;
 
 /// The venue's window of request weight, ns: a minute of its clock.
@@ -35,31 +33,58 @@ pub enum Need {
     Cancel,
 }
 
-#[derive(Debug, Default)]
-struct Words {
-    /// Window number << 32 | weight used in it.
-    used: AtomicU64,
-    /// Nothing leaves before, ns.
-    all_until: AtomicU64,
-    /// No new order leaves before, ns.
-    orders_until: AtomicU64,
-    /// The pause is a ban.
-    banned_until: AtomicU64,
-    /// Refusals in a row that named no end.
-    refusals: AtomicU64,
+/// Window number << 32 | weight used in it.
+const USED: usize = 0;
+/// Nothing leaves before, ns.
+const ALL_UNTIL: usize = 1;
+/// No new order leaves before, ns.
+const ORDERS_UNTIL: usize = 2;
+/// The pause is a ban.
+const BANNED_UNTIL: usize = 3;
+/// Refusals in a row that named no end.
+const REFUSALS: usize = 4;
+/// Words of a book.
+pub const RATE_WORDS: usize = 5;
+
+/// Sets a word to what `next` makes of it, unless that is nothing; whether it was set.
+#[inline]
+pub(crate) fn update(words: &WordsMut, at: usize, mut next: impl FnMut(u64) -> Option<u64>) -> bool {
+    let mut seen = words.load(at, Ordering::Acquire);
+    while let Some(new) = next(seen) {
+        match words.compare_exchange(at, seen, new) {
+            Ok(_) => return true,
+            Err(now) => seen = now,
+        }
+    }
+    false
 }
 
 /// The book; clones share it.
 #[derive(Clone, Debug)]
 pub struct RateBook {
-    words: Arc<Words>,
+    words: WordsMut,
     limit: u32,
 }
 
 impl RateBook {
     /// A book for `limit` weight a minute.
     pub fn new(limit: u32) -> RateBook {
-        RateBook { words: Arc::default(), limit }
+        RateBook::over(WordsMut::heap(RATE_WORDS), limit)
+    }
+
+    /// A book over words that others may share: [`RATE_WORDS`] of them.
+    pub fn over(words: WordsMut, limit: u32) -> RateBook {
+        RateBook { words, limit }
+    }
+
+    #[inline]
+    fn load(&self, at: usize) -> u64 {
+        self.words.load(at, Ordering::Relaxed)
+    }
+
+    /// Raises a word to `least`, if it is lower.
+    fn raise_to(&self, at: usize, least: u64) {
+        update(&self.words, at, |word| (word < least).then_some(least));
     }
 
     /// Weight that the venue takes in a minute.
@@ -69,17 +94,14 @@ impl RateBook {
 
     /// Weight used in the window of `now`, as far as it is known.
     pub fn used(&self, now: Ts) -> u32 {
-        let word = self.words.used.load(Ordering::Relaxed);
+        let word = self.load(USED);
         if word >> 32 == window(now) { word as u32 } else { 0 }
     }
 
     /// Takes `weight` for a request that is about to leave; `false` and nothing taken when it must not.
     #[inline]
     pub fn take(&self, weight: u32, need: Need, now: Ts) -> bool {
-        let w = &self.words;
-        if now.0 < w.all_until.load(Ordering::Relaxed)
-            || (need == Need::Order && now.0 < w.orders_until.load(Ordering::Relaxed))
-        {
+        if now.0 < self.load(ALL_UNTIL) || (need == Need::Order && now.0 < self.load(ORDERS_UNTIL)) {
             return false;
         }
         let reserve = match need {
@@ -93,7 +115,7 @@ impl RateBook {
     /// The venue says that so much of its window is used.
     pub fn heard(&self, used: u32, now: Ts) {
         self.raise(now, |known| Some(known.max(used)));
-        self.words.refusals.store(0, Ordering::Relaxed);
+        self.words.store(REFUSALS, 0, Ordering::Relaxed);
     }
 
     /// Sets the weight of the window of `now` to what `f` makes of it, unless that is nothing.
@@ -104,34 +126,33 @@ impl RateBook {
             let used = if word >> 32 == at { word as u32 } else { 0 };
             f(used).map(|sum| at << 32 | sum as u64)
         };
-        self.words.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).is_ok()
+        update(&self.words, USED, next)
     }
 
     /// The venue refused for a rate limit: nothing leaves before `until`, or before a pause that grows with every
     /// refusal in a row and is stretched by up to a quarter, so that many senders do not come back as one.
     pub fn refused(&self, until: Option<Ts>, now: Ts) {
-        let n = self.words.refusals.fetch_add(1, Ordering::Relaxed).min(16);
+        let n = self.words.fetch_add(REFUSALS, 1, Ordering::Relaxed).min(16);
         let pause = (PAUSE_NS << n).min(PAUSE_MAX_NS);
         let until = until.unwrap_or(now.plus_ns(pause + jitter(now, pause / 4)));
-        self.words.all_until.fetch_max(until.0, Ordering::Relaxed);
+        self.raise_to(ALL_UNTIL, until.0);
     }
 
     /// The venue has as many new orders of ours as it takes for now: cancels leave, new orders do not.
     pub fn orders_refused(&self, until: Ts) {
-        self.words.orders_until.fetch_max(until.0, Ordering::Relaxed);
+        self.raise_to(ORDERS_UNTIL, until.0);
     }
 
     /// The venue banned the address: nothing leaves before the end of the ban.
     pub fn banned(&self, until: Option<Ts>, now: Ts) {
         let until = until.unwrap_or(now.plus_ns(BAN_NS + jitter(now, BAN_NS / 4)));
-        self.words.all_until.fetch_max(until.0, Ordering::Relaxed);
-        self.words.banned_until.fetch_max(until.0, Ordering::Relaxed);
+        self.raise_to(ALL_UNTIL, until.0);
+        self.raise_to(BANNED_UNTIL, until.0);
     }
 
     /// Weight with its window, end of the pause, end of the ban: all that another book has to follow.
     pub fn words(&self) -> [u64; 3] {
-        let w = &self.words;
-        [&w.used, &w.all_until, &w.banned_until].map(|word| word.load(Ordering::Relaxed))
+        [USED, ALL_UNTIL, BANNED_UNTIL].map(|at| self.load(at))
     }
 
     /// Takes over what another book has heard of the venue, as its words say: never looser than before.
@@ -139,18 +160,18 @@ impl RateBook {
         if words[0] >> 32 == window(now) {
             self.raise(now, |known| Some(known.max(words[0] as u32)));
         }
-        self.words.all_until.fetch_max(words[1], Ordering::Relaxed);
-        self.words.banned_until.fetch_max(words[2], Ordering::Relaxed);
+        self.raise_to(ALL_UNTIL, words[1]);
+        self.raise_to(BANNED_UNTIL, words[2]);
     }
 
     /// Whether the address is banned.
     pub fn is_banned(&self, now: Ts) -> bool {
-        now.0 < self.words.banned_until.load(Ordering::Relaxed)
+        now.0 < self.load(BANNED_UNTIL)
     }
 
     /// Whether nothing at all may leave.
     pub fn is_paused(&self, now: Ts) -> bool {
-        now.0 < self.words.all_until.load(Ordering::Relaxed)
+        now.0 < self.load(ALL_UNTIL)
     }
 }
 

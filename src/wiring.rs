@@ -4,6 +4,7 @@
 //! the housekeeping side, then agents joined by rings, then their threads, the kill thread last. Order of a stop:
 //! quoting ends, open orders are cancelled and confirmed, then threads are stopped and joined in turn.
 
+pub mod links;
 mod settle;
 
 use std::path::Path;
@@ -17,34 +18,33 @@ use kill::{
 };
 use net::dial::DialReports;
 use net::http::{CallConfig, Request, call};
-use net::{BackoffConfig, Deadlines, DialSpec, Dialer, Endpoint, Link, LinkConfig, WsLink};
-use rings::{Ident, Words};
-use stats::StatsSegment;
+use net::{Dialer, Endpoint, Link, WsLink};
+use rings::Words;
 use stats::boards::Boards;
 use stats::instance::Instance;
+use stats::{StatsError, StatsSegment};
 use topology::{AgentName, Config, Topology};
-use venue::{FeedSession, OrderSession};
-use venue_binance::{
-    BinanceFeed, BinanceOrders, Credentials, asset_names, exchange_info_target, parse_exchange_info_full,
-};
+use venue::FeedSession;
+use venue_binance::{BinanceFeed, Credentials, exchange_info_target, parse_exchange_info_full};
 use wire::{Instrument, InstrumentId, Ts, VenueId};
 
 use crate::agents::housekeeping::{SnapshotQueue, SnapshotReport, SnapshotWorker};
 use crate::agents::killer::{Handles, KillAgent, RearmDesk};
 use crate::agents::oms::OmsFinal;
+use crate::apart::Member;
+use crate::apart::door::{Door, DoorParts};
 use crate::commands::Console;
 use crate::controls::Controls;
-use crate::engine::{EngineError, EngineParts, MARKET_LINK, ORDER_LINK, STANDBY_LINK, assemble, in_full};
+use crate::engine::assembly::{Assembly, FeedEnds, GatewayEnds, OmsEnds, StrategyEnds};
+use crate::engine::rings::Rings;
+use crate::engine::{EngineError, MARKET_LINK, ORDER_LINK, SOURCE, STANDBY_LINK, in_full};
 use crate::meters::{self, AGENTS, BeatSink, Meters};
-use crate::rate_book::SharedRates;
 use crate::rearm::LINE_FILE;
 use crate::settings::engine_settings;
 use crate::tape::{self, JournalWriter, TapeSink, Tapes, agent_index};
 
 /// Time that every kill line must have been closed before a re-arm, ns.
 const SETTLE_NS: u64 = 1_000_000_000;
-/// Longest message taken from the venue: a snapshot of account or instruments over the socket.
-const MESSAGE_BYTES_MAX: usize = 4 << 20;
 
 /// Where the venue is.
 #[derive(Clone, Debug)]
@@ -116,6 +116,8 @@ pub struct Live {
     snapshots: SnapshotWorker,
     last: Arc<Mutex<Option<OmsFinal>>>,
     journal: Option<(JournalWriter, journal::Notes)>,
+    /// Where agents that live apart come in.
+    door: Option<Door>,
 }
 
 /// What a stopped engine leaves behind.
@@ -249,8 +251,7 @@ impl Live {
         refuse_tripped(setup.state_dir)?;
         let instance = Instance::create(setup.shm_base, setup.name)
             .map_err(|e| what("instance directory")(e.to_string()))?;
-        let config_hash = meters::fnv(format!("{config:?}").as_bytes());
-        let ident = Ident { build_hash: meters::build_hash(), config_hash, ..Ident::default() };
+        let ident = meters::ident(config);
         let segment = StatsSegment::create(instance.dir(), &meters::layout(crate::settings::SLOTS), &ident)
             .map_err(|e| {
             what("shared memory")(format!("{}: {}", instance.dir().display(), in_full(&e)))
@@ -260,8 +261,12 @@ impl Live {
         let control = ControlReader::over(switch.words());
         let commander = switch.commander();
         let limit_ns = config.kill.stale_beat_ms as u64 * 1_000_000;
-        let watched =
-            AGENTS[..4].iter().map(|a| Watched { agent: a.to_string(), limit_ns }).collect::<Vec<_>>();
+        // One that lives apart is gone when it is silent, which is no trip.
+        let here = AGENTS[..4]
+            .iter()
+            .filter(|name| !config.runtime.apart.iter().any(|a| a.name() == **name))
+            .collect::<Vec<_>>();
+        let watched = here.iter().map(|a| Watched { agent: a.to_string(), limit_ns }).collect::<Vec<_>>();
         let signal = SignalFlag::install().map_err(|e| what("SIGUSR1")(e.to_string()))?;
 
         // Instruments, over REST.
@@ -290,7 +295,8 @@ impl Live {
             return Err(EngineError::Venue(format!("{} is not listed", config.instrument.symbol)));
         };
         let settings = engine_settings(config, first, &info.rate_limits, setup.credentials)?;
-        let rates = SharedRates::new(settings.weight_per_min);
+        let controls = Controls::create(instance.dir(), &ident)?;
+        let rates = controls.rates(settings.weight_per_min);
 
         // Topology: which thread, which core.
         let allowed = agent::cpu::allowed_cores();
@@ -309,61 +315,18 @@ impl Live {
         // Housekeeping: connections and snapshots.
         let parser =
             BinanceFeed::new(info.instruments.clone()).with_snapshot_levels(config.feed.snapshot_levels);
-        let assets = asset_names(&info.instruments);
-        let order_target =
-            BinanceOrders::new(info.instruments.clone(), assets.clone(), settings.credentials.clone())
-                .target();
-        let deadlines = Deadlines {
-            connect_ms: config.net.connect_ms,
-            tls_ms: config.net.tls_ms,
-            upgrade_ms: config.net.upgrade_ms,
-            first_message_ms: 0,
-        };
-        let spec = |endpoint: &Endpoint, target: &str| DialSpec {
-            deadlines,
-            ..DialSpec::new(endpoint.clone(), target)
-        };
-        let specs = vec![
-            spec(&setup.endpoints.stream, &parser.stream_target()),
-            spec(&setup.endpoints.order, &order_target),
-            spec(&setup.endpoints.order, &order_target),
-        ];
-        let backoff = BackoffConfig {
-            min_ms: config.net.backoff_min_ms,
-            max_ms: config.net.backoff_max_ms,
-            ..BackoffConfig::default()
-        };
-        let (dialer, mailboxes) =
-            Dialer::spawn(specs, backoff, setup.seed).map_err(|e| what("dialer")(e.to_string()))?;
+        let all = Assembly::new(&settings, info.instruments, clock.clone())?;
+        let strategy_apart = config.runtime.apart.contains(&AgentName::Strategy);
+        let gateway_apart = config.runtime.apart.contains(&AgentName::Gateway);
+        let backend = links::backend(config, &mut without);
+        let mut specs = vec![links::market(config, &setup.endpoints.stream, &parser.stream_target())];
+        if !gateway_apart {
+            specs.extend(links::orders(config, &setup.endpoints.order, &all.order_target()));
+        }
+        let (dialer, made) = links::dial(config, backend, specs, setup.seed)?;
         let dials = dialer.reports();
-        let backend = match config.net.backend {
-            topology::Backend::Uring => net::Backend::Uring,
-            topology::Backend::Recv => net::Backend::Recv,
-        };
-        // Asked once here, so that the refusal is one line and not three.
-        let (probe, refusal) = net::io::Io::open(backend);
-        drop(probe);
-        let backend = if refusal.is_some() { net::Backend::Recv } else { backend };
-        without.extend(refusal);
-        let link = |i: usize, idle_ms: u32| LinkConfig {
-            backend,
-            message_bytes_max: MESSAGE_BYTES_MAX,
-            idle_ms,
-            ping_after_ms: idle_ms / 3,
-            seed: setup.seed ^ (i as u64 + 1) << 32,
-            ..LinkConfig::default()
-        };
-        let mut mailboxes = mailboxes.into_iter();
-        let mut next_link = |i: usize, idle_ms: u32| {
-            mailboxes
-                .next()
-                .map(|mailbox| WsLink::new(link(i, idle_ms), mailbox))
-                .ok_or(EngineError::Start { what: "dialer", why: "fewer mailboxes than links".into() })
-        };
-        let market = next_link(0, config.feed.silence_ms)?;
-        // Order sessions may be quiet for long: the link's own pings keep them honest.
-        let primary = next_link(1, 30_000)?;
-        let standby = next_link(2, 30_000)?;
+        let mut made = made.into_iter();
+        let mut next_link = || made.next().ok_or(what("dialer")("fewer mailboxes than links".into()));
         let (queue, snapshots): (SnapshotQueue, SnapshotWorker) = SnapshotWorker::spawn(
             setup.endpoints.rest.clone(),
             parser,
@@ -375,11 +338,10 @@ impl Live {
 
         // Armed as late as possible: from here on the agents must beat.
         let duty = kill_duty(switch, config, setup.state_dir, watched, Some(signal), clock.now())?;
-        let beats_read = AGENTS[..4].iter().map(|a| segment.beat_reader(a)).collect::<Result<Vec<_>, _>>()?;
+        let beats_read = here.iter().map(|a| segment.beat_reader(a)).collect::<Result<Vec<_>, _>>()?;
         let handles = Handles::default();
         let killer = KillAgent::new(duty, beats_read, vec![handles.clone()]);
         let rearm = killer.rearm_desk();
-        let controls = Controls::default();
         let taping = if config.journal.on {
             let thread_of = |name: &&str| {
                 topology.threads.iter().position(|t| t.agents.iter().any(|a| a.name() == *name))
@@ -399,7 +361,7 @@ impl Live {
                 instance: setup.name,
                 streams,
                 armed_epoch: killer.view().epoch(),
-                hashes: (ident.build_hash, config_hash),
+                hashes: (ident.build_hash, ident.config_hash),
                 now: clock.now(),
             };
             Some(tape::begin(&session).map_err(|e| what("journal")(e.to_string()))?)
@@ -408,40 +370,70 @@ impl Live {
         };
         let tapes = taping.as_ref().map_or_else(Tapes::off, |t| t.tapes.clone());
         let Meters { feed, strategy, oms, gateway, mut sinks } = Meters::take(&segment)?;
-        let parts = EngineParts {
-            market: wrap(MARKET_LINK, market),
-            primary: wrap(ORDER_LINK, primary),
-            standby: wrap(STANDBY_LINK, standby),
+        let [feed_tape, strategy_tape, oms_tape, gateway_tape] = [0, 1, 2, 3].map(|agent| tapes.of(agent));
+        let rings = Rings::create(&settings.rings)?;
+        let mut boards = Boards::create(instance.dir(), all.instruments.len(), &ident)?;
+        let last = Arc::new(Mutex::new(None));
+        let feed = FeedEnds {
+            market: wrap(MARKET_LINK, next_link()?),
             snapshots: queue,
-            feed_meters: feed,
-            strategy_meters: strategy,
-            oms_meters: oms,
-            gateway_meters: gateway,
-            boards: Boards::create(instance.dir(), info.instruments.len(), &ident)?,
-            kill: killer.view(),
-            ack: killer.sender("gateway")?,
-            handles,
-            rates,
-            controls: controls.clone(),
-            stage: clock.clone(),
+            meters: feed,
+            boards: boards.top_writers()?,
             stage_is_cycle_clock: true,
-            tapes: tapes.clone(),
+            tape: feed_tape,
         };
-        let instruments = info.instruments.clone();
-        let built = assemble(&settings, info.instruments, parts)?;
-        let last = built.last.clone();
+        let oms =
+            OmsEnds { meters: oms, boards: boards.position_writers()?, kill: killer.view(), tape: oms_tape };
+        let mut agents: Vec<(AgentName, Box<dyn Agent + Send>)> = vec![
+            (AgentName::Feed, Box::new(all.feed(feed, &rings, controls.told())?)),
+            (AgentName::Oms, Box::new(all.oms(oms, &rings, controls.clone(), last.clone())?)),
+        ];
+        if !strategy_apart {
+            let ends = StrategyEnds { source: SOURCE, meters: strategy, tape: strategy_tape };
+            agents.push((AgentName::Strategy, Box::new(all.strategy(ends, &rings, controls.told())?)));
+        }
+        if !gateway_apart {
+            let ends = GatewayEnds {
+                primary: wrap(ORDER_LINK, next_link()?),
+                standby: wrap(STANDBY_LINK, next_link()?),
+                meters: gateway,
+                kill: killer.view(),
+                ack: killer.sender("gateway")?,
+                handles: handles.clone(),
+                rates,
+                before: None,
+                tape: gateway_tape,
+            };
+            agents.push((AgentName::Gateway, Box::new(all.gateway(ends, &rings, controls.clone())?)));
+        }
+        agents.push((AgentName::Kill, Box::new(killer)));
+        let door = if config.runtime.apart.is_empty() {
+            None
+        } else {
+            let members = Member::ALL
+                .into_iter()
+                .filter(|member| config.runtime.apart.iter().any(|a| a.name() == member.name()))
+                .map(|member| Ok((member, segment.beat_reader(member.name())?)))
+                .collect::<Result<Vec<_>, StatsError>>()?;
+            let parts = DoorParts {
+                dir: instance.dir().to_path_buf(),
+                ident,
+                uid: stats::instance::process_uid().map_err(|e| what("user id")(e.to_string()))?,
+                members,
+                rings,
+                controls: controls.clone(),
+                handles,
+                clock: clock.clone(),
+                listing,
+                away_ns: u64::from(config.runtime.away_ms) * 1_000_000,
+            };
+            Some(Door::open(parts).map_err(|e| what("door")(e.to_string()))?)
+        };
         let (hot_stop, kill_stop, dead) = (
             Arc::new(AtomicBool::new(false)),
             Arc::new(AtomicBool::new(false)),
             Arc::new(AtomicBool::new(false)),
         );
-        let mut agents: Vec<(AgentName, Box<dyn Agent + Send>)> = vec![
-            (AgentName::Feed, Box::new(built.feed)),
-            (AgentName::Strategy, Box::new(built.strategy)),
-            (AgentName::Oms, Box::new(built.oms)),
-            (AgentName::Gateway, Box::new(built.gateway)),
-            (AgentName::Kill, Box::new(killer)),
-        ];
         let mut hot = Vec::new();
         let mut kill_handle = None;
         for thread in &topology.threads {
@@ -464,12 +456,7 @@ impl Live {
                 boxed.append(&mut observers);
             }
             let is_kill = thread.agents == [AgentName::Kill];
-            let spec = ThreadSpec {
-                name: thread.name.clone(),
-                core: thread.core,
-                idle: idle(thread.idle),
-                fifo: thread.fifo,
-            };
+            let spec = thread_spec(thread);
             let stop = if is_kill { kill_stop.clone() } else { hot_stop.clone() };
             let spawned = if taping.is_some() {
                 Runner::spawn_watched(spec, boxed, clock.clone(), (sink, tape_sink), stop, dead.clone())
@@ -496,8 +483,8 @@ impl Live {
             clock,
             controls,
             without,
-            assets,
-            instruments,
+            assets: all.assets,
+            instruments: all.instruments,
             dials,
             segment,
             instance,
@@ -514,6 +501,7 @@ impl Live {
             snapshots,
             last,
             journal,
+            door,
         })
     }
 
@@ -589,6 +577,8 @@ impl Live {
 
     /// Stops the threads and collects what is left. A clean stop or a kill should have run before.
     pub fn stop(self) -> Ended {
+        // Members first: what they have said is then in the rings, for those who are still here.
+        drop(self.door);
         self.hot_stop.store(true, Ordering::Release);
         let mut panics = Vec::new();
         for handle in self.hot {
@@ -607,6 +597,11 @@ impl Live {
         });
         Ended { oms, stats: self.segment.snapshot(), kill, panics, journal }
     }
+}
+
+/// What a thread of the table is to be.
+pub fn thread_spec(thread: &topology::Thread) -> ThreadSpec {
+    ThreadSpec { name: thread.name.clone(), core: thread.core, idle: idle(thread.idle), fifo: thread.fifo }
 }
 
 fn idle(idle: topology::Idle) -> Idle {

@@ -150,7 +150,7 @@ impl Rig {
                 market: taken(market_strategy_rx, 0),
                 updates: taken(updates_rx, 5),
                 signals: out(signals, 2),
-                controls: controls.clone(),
+                told: controls.told(),
                 meters: strategy,
                 stage: clock.clone(),
                 tape: tape.clone(),

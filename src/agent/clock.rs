@@ -86,6 +86,16 @@ impl WallClock {
         WallClock { offset_ns: wall_ns().wrapping_sub(os_ns(libc::CLOCK_MONOTONIC)), why: None }
     }
 
+    /// A clock that reads the same time as the one with this [`offset_ns`](WallClock::offset_ns), on the same boot.
+    pub fn with_offset(offset_ns: u64) -> WallClock {
+        WallClock { offset_ns, why: None }
+    }
+
+    /// Engine time less `CLOCK_MONOTONIC`, ns, wrapping.
+    pub fn offset_ns(&self) -> u64 {
+        self.offset_ns
+    }
+
     /// The same, as the fall-back of a machine whose counter will not do.
     fn because(why: NoTsc) -> WallClock {
         static OFFSET: std::sync::OnceLock<u64> = std::sync::OnceLock::new();

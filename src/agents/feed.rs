@@ -6,9 +6,11 @@ use stats::boards::{TopBoard, TopWriter};
 use venue::{DepthSequence, FeedSession, Snapshot};
 use wire::{BookState, InstrumentId, Kind, Msg, Ts};
 
+use crate::apart::{Member, Standing};
+use crate::controls::Told;
 use crate::feed::{Feed, FeedCounts, Heard};
 use crate::meters::FeedMeters;
-use crate::tape::RingOut;
+use crate::tape::{RingOut, Tape, Word, channel};
 
 /// Messages taken from the connection in one duty cycle at most: few, so that a burst does not keep the agents behind
 /// this one from acting on its beginning.
@@ -104,6 +106,10 @@ pub struct FeedAgent<L, S, V, Q> {
     stage_is_cycle_clock: bool,
     /// As last published.
     book_state: BookState,
+    /// Where it is told who is there.
+    standing: Option<(Told, Word)>,
+    /// Strategies that have joined from processes of their own.
+    joins: u16,
 }
 
 impl<L: Link, S: SnapshotSource, V: FeedSession, Q: DepthSequence> FeedAgent<L, S, V, Q> {
@@ -130,6 +136,27 @@ impl<L: Link, S: SnapshotSource, V: FeedSession, Q: DepthSequence> FeedAgent<L, 
             stage,
             stage_is_cycle_clock,
             book_state: BookState::Down,
+            standing: None,
+            joins: 0,
+        }
+    }
+
+    /// Sees who joins: a strategy that comes hears how every book stands, as one does that was lapped.
+    #[must_use]
+    pub fn watching(mut self, told: Told, tape: &Tape) -> Self {
+        self.standing = Some((told, Word::new(tape, channel::STANDING)));
+        self
+    }
+
+    #[inline]
+    fn look_who_is_there(&mut self) {
+        if let Some((told, word)) = &mut self.standing {
+            let standing = Standing(word.see(told.standing().0));
+            let joins = standing.joins(Member::Strategy);
+            if joins != self.joins {
+                self.joins = joins;
+                self.outlets.first_mut().into_iter().for_each(|o| o.lapped = true);
+            }
         }
     }
 
@@ -230,6 +257,7 @@ impl<L: Link, S: SnapshotSource, V: FeedSession, Q: DepthSequence> Agent for Fee
     }
 
     fn do_work(&mut self, cycle: &mut Cycle<'_>) -> usize {
+        self.look_who_is_there();
         let mut work = self.poll_link(cycle);
         work += self.snapshots(cycle);
         if work > 0 {

@@ -6,6 +6,7 @@ use net::AbortHandle;
 use stats::BeatReader;
 use wire::Ts;
 
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,11 +15,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Clone, Debug, Default)]
 pub struct Handles {
     orders: Arc<Mutex<Option<AbortHandle>>>,
+    /// Where they go when the kill thread lives in another process.
+    door: Option<Arc<UnixStream>>,
 }
 
 impl Handles {
+    /// Handles of a sender whose kill thread is at the other end of this socket: each is handed over as it is put.
+    pub fn across(door: Arc<UnixStream>) -> Handles {
+        Handles { orders: Arc::default(), door: Some(door) }
+    }
+
     /// Puts the descriptor of the connection that carries orders in its place; that of an older one is let go.
     pub fn put(&self, handle: AbortHandle) {
+        if let Some(door) = &self.door {
+            // One who does not take it has ended, and this sender with him.
+            let _ = rings::hand_over(door, handle.fd());
+            return;
+        }
         *self.orders.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle);
     }
 

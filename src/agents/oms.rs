@@ -9,6 +9,7 @@ use rtrb::Producer as Listing;
 use stats::boards::{PositionBoard, PositionWriter};
 use wire::{AssetId, Decimal, Kind, Msg, OrderState, Slot, Ts};
 
+use crate::apart::{Member, Standing};
 use crate::controls::{ControlWord, Controls, Listed, OpenOrderLine};
 use crate::meters::{OmsLevels, OmsMeters};
 use crate::oms::{Halt, Oms, OmsInputs, OmsPort};
@@ -109,11 +110,16 @@ struct Port {
     tape: Tape,
     /// Updates that the strategy's ring could not take.
     updates_lost: u64,
+    /// Who is there: nothing is said to one who is not.
+    standing: Standing,
 }
 
 impl OmsPort for Port {
     #[inline]
     fn send_new(&mut self, mut msg: Msg) -> bool {
+        if self.standing.is_away(Member::Gateway) {
+            return false;
+        }
         let at = self.stage.now();
         let unstamped = msg.to_words();
         msg.venue_seq = at.0 as u32;
@@ -125,6 +131,9 @@ impl OmsPort for Port {
     }
 
     fn send_new_run(&mut self, mut head: Msg, tail: Msg) -> bool {
+        if self.standing.is_away(Member::Gateway) {
+            return false;
+        }
         let at = self.stage.now();
         let (unstamped, tail_words) = (head.to_words(), tail.to_words());
         head.venue_seq = at.0 as u32;
@@ -141,12 +150,14 @@ impl OmsPort for Port {
 
     #[inline]
     fn send(&mut self, msg: Msg) -> bool {
-        self.orders.push(msg.to_words()).is_ok()
+        !self.standing.is_away(Member::Gateway) && self.orders.push(msg.to_words()).is_ok()
     }
 
     #[inline]
     fn update(&mut self, msg: Msg) {
-        self.updates_lost += self.updates.push(msg.to_words()).is_err() as u64;
+        if !self.standing.is_away(Member::Strategy) {
+            self.updates_lost += self.updates.push(msg.to_words()).is_err() as u64;
+        }
     }
 
     #[inline]
@@ -178,6 +189,9 @@ pub struct OmsAgent {
     controls: Controls,
     control: Word,
     journal: Word,
+    standing: Word,
+    /// The standing that was last acted on.
+    present: Standing,
     /// What this agent was told, read once a cycle.
     word: ControlWord,
     /// The change of mode that was last said to be followed.
@@ -204,12 +218,15 @@ impl OmsAgent {
                 stage: ports.stage,
                 tape: ports.tape.clone(),
                 updates_lost: 0,
+                standing: Standing::default(),
             },
             boards: ports.boards,
             kill: ports.kill,
             tripped: Word::new(&ports.tape, channel::KILL),
             control: Word::new(&ports.tape, channel::CONTROL),
             journal: Word::new(&ports.tape, channel::JOURNAL),
+            standing: Word::new(&ports.tape, channel::STANDING),
+            present: Standing::default(),
             word: ControlWord::default(),
             heard: 0,
             halt: Halt::None,
@@ -327,13 +344,17 @@ impl Agent for OmsAgent {
         if word != self.word {
             self.on_word(word);
         }
-        let inputs = OmsInputs {
+        // From here on nothing goes to one who is gone; what he said before that is heard first.
+        let standing = Standing(self.standing.see(self.controls.standing().0));
+        self.port.standing = standing;
+        let mut inputs = OmsInputs {
             now: cycle.now(),
             killed: self.tripped.see(self.kill.is_tripped() as u64) != 0,
             mode: word.mode(),
             change: word.change(),
             updates_lost: self.port.updates_lost > 0,
             unrecorded: self.journal.see(self.port.tape.fault_code() as u64) != 0,
+            standing,
         };
         let (mut markets, mut intents, mut reports) = (0u32, 0u32, 0u32);
         while (reports as usize) < Cycle::LIMIT {
@@ -346,7 +367,15 @@ impl Agent for OmsAgent {
             markets += 1;
             self.oms.on_market(&Msg::from_words(words));
         }
+        let all_heard = (reports as usize) < Cycle::LIMIT;
+        if !all_heard {
+            inputs.standing = self.present;
+        }
         self.oms.on_cycle(&inputs, &mut self.port);
+        if standing != self.present && all_heard {
+            self.present = standing;
+            self.controls.publish_standing_heard(standing);
+        }
         if self.heard != word.change() && !self.oms.is_withdrawing() {
             self.heard = word.change();
             self.controls.publish_oms_heard(self.heard);
@@ -358,7 +387,12 @@ impl Agent for OmsAgent {
         while (intents as usize) < Cycle::LIMIT {
             let Some((_, words)) = self.signals.0.pop() else { break };
             intents += 1;
-            self.oms.on_intent(&Msg::from_words(words), &inputs, &mut self.port);
+            let intent = Msg::from_words(words);
+            if standing.hears(intent.source) {
+                self.oms.on_intent(&intent, &inputs, &mut self.port);
+            } else {
+                self.oms.counts.refused_away += 1;
+            }
         }
         cycle.consumed(self.reports.1, reports);
         cycle.consumed(self.market.1, markets);

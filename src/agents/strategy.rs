@@ -4,7 +4,7 @@ use agent::{Agent, Clock, Cycle, RingId};
 use strategy::{INTENTS_MAX, Intents, Strategy};
 use wire::{Kind, Msg, OrderState, Ts, flag};
 
-use crate::controls::{Controls, Mode};
+use crate::controls::{Mode, Told};
 use crate::meters::StrategyMeters;
 use crate::tape::{RingIn, RingOut, Tape, Word, channel};
 
@@ -25,7 +25,7 @@ pub struct StrategyPorts {
     /// Intents to the oms.
     pub signals: RingOut,
     /// Mode word.
-    pub controls: Controls,
+    pub told: Told,
     /// Statistics.
     pub meters: StrategyMeters,
     /// Clock of the stage stamps (statistics only).
@@ -174,7 +174,7 @@ impl<T: Strategy> Agent for StrategyAgent<T> {
             self.timer = now;
             self.ports.tape.mark();
             self.intents.begin_at(now);
-            let mode = self.mode.see(self.ports.controls.mode() as u64);
+            let mode = self.mode.see(self.ports.told.mode() as u64);
             if mode == Mode::Quiesce as u64 {
                 self.stopped = true;
                 self.strategy.on_stop(&mut self.intents);

@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 use wire::{BookState, Decimal};
 
 use super::Console;
+use crate::apart::Member;
+use crate::apart::door::told;
 use crate::controls::StopState;
 
 pub(super) fn stop_name(stop: StopState) -> &'static str {
@@ -58,6 +60,8 @@ pub(super) fn status(console: &Console) -> Value {
         "halt": halt.name(),
         "session": controls.session_ready(),
         "stop": stop_name(controls.stop()),
+        "strategy": told(controls.standing().of(Member::Strategy)),
+        "gateway": told(controls.standing().of(Member::Gateway)),
         "panicked": console.is_dead(),
         "kill": {"tripped": switch.tripped, "epoch": switch.epoch, "state": switch.state.map(|s| s.name()), "trip": trip,
             "beat_age_us": now.since_ns(switch.kill_beat) / 1_000},

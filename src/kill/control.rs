@@ -23,7 +23,7 @@ use crate::gate::KillView;
 use crate::logic::State;
 use crate::sender::SenderAck;
 use crate::trip::{Trip, TripId};
-use rings::{Ident, Ordering, Segment, SegmentError, WordMut, Words, WordsMut};
+use rings::{Access, Ident, Ordering, Segment, SegmentError, WordMut, Words, WordsMut};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, fence};
 use wire::Ts;
@@ -59,7 +59,7 @@ const fn words_for(senders: usize) -> usize {
     SENDERS + senders * SENDER_WORDS
 }
 
-const fn sender_at(sender: usize) -> usize {
+pub(crate) const fn sender_at(sender: usize) -> usize {
     SENDERS + sender * SENDER_WORDS
 }
 
@@ -305,6 +305,18 @@ impl KillSwitch {
     fn load(&self, at: usize) -> u64 {
         self.words.load(at, Ordering::Acquire)
     }
+}
+
+/// Joins the segment of a running engine.
+pub(crate) fn attach(dir: &Path, ident: &Ident, access: Access) -> Result<Segment, ControlError> {
+    let ident = Ident { type_id: TYPE_ID, layout_version: LAYOUT_VERSION, ..*ident };
+    Ok(Segment::open_file(&dir.join(CONTROL_FILE), &ident, access)?)
+}
+
+/// A segment of so few words holds no sender.
+pub(crate) fn too_short(words: usize) -> ControlError {
+    let (found, expected) = (words as u64 * 8, words_for(1) as u64 * 8);
+    SegmentError::WrongSize { found, expected }.into()
 }
 
 fn check(senders: &[&str]) -> Result<(), ControlError> {

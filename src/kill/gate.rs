@@ -1,7 +1,8 @@
 //! What stands between an order and the wire: the epoch, and whether the kill thread lives.
 
-use crate::control::is_tripped;
-use rings::{Ordering, Word};
+use crate::control::{BEAT, ControlError, EPOCH, attach, is_tripped, too_short};
+use rings::{Access, Ident, Ordering, Word};
+use std::path::Path;
 use wire::Ts;
 
 /// Why the gate is shut, for those who ask before sending.
@@ -38,6 +39,18 @@ impl std::fmt::Debug for KillView {
 impl KillView {
     pub(crate) fn new(epoch: Word, beat: Word) -> KillView {
         KillView { epoch, beat }
+    }
+
+    /// Joins the control segment of a running engine, of which the build and configuration hashes are those of `ident`.
+    ///
+    /// # Errors
+    /// Each way to fail has its own [`rings::SegmentError`].
+    pub fn open(dir: &Path, ident: &Ident) -> Result<KillView, ControlError> {
+        let words = attach(dir, ident, Access::ReadOnly)?.words();
+        match (words.word(EPOCH), words.word(BEAT)) {
+            (Some(epoch), Some(beat)) => Ok(KillView::new(epoch, beat)),
+            _ => Err(too_short(words.len())),
+        }
     }
 
     /// The epoch. Acquire, partner of the SeqCst store in [`crate::KillSwitch::trip`]; a sender makes this its last

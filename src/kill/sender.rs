@@ -1,8 +1,10 @@
 //! A sender's side of a stop: how far it is, and that it has stopped.
 
-use crate::control::ACK;
-use rings::{Ordering, WordsMut};
+use crate::control::{ACK, ControlError, SENDER_WORDS, attach, sender_at, too_short};
+use crate::observe::ControlReader;
+use rings::{Access, Ident, Ordering, WordsMut};
 use std::marker::PhantomData;
+use std::path::Path;
 use std::sync::atomic::fence;
 use wire::Ts;
 
@@ -16,6 +18,26 @@ pub struct SenderAck {
 impl SenderAck {
     pub(crate) fn new(words: WordsMut) -> SenderAck {
         SenderAck { words, _one_thread: PhantomData }
+    }
+
+    /// The acknowledging end of a sender that lives in another process than the kill thread. That nobody else holds it is
+    /// the caller's to see to.
+    ///
+    /// # Errors
+    /// [`ControlError::Unknown`]; else each way to fail has its own [`rings::SegmentError`].
+    pub fn open(dir: &Path, ident: &Ident, name: &str) -> Result<SenderAck, ControlError> {
+        let words = attach(dir, ident, Access::ReadWrite)?.words_mut()?;
+        let reader = ControlReader::over(words.reader());
+        let found = reader.snapshot().senders.iter().position(|sender| sender.name == name);
+        let sender = found.ok_or_else(|| ControlError::Unknown { name: name.to_string() })?;
+        let len = words.len();
+        words.range(sender_at(sender), SENDER_WORDS).map(SenderAck::new).ok_or_else(|| too_short(len))
+    }
+
+    /// The last duty cycle that this sender's predecessors named, and the orders that they had sent.
+    pub fn before(&self) -> (u64, u64) {
+        let acknowledged = self.words.load(ACK + 2, Ordering::Relaxed);
+        (self.words.load(0, Ordering::Relaxed).max(acknowledged), self.words.load(1, Ordering::Acquire))
     }
 
     /// Says that `orders_sent` orders have been put on the wire so far, this one included, in duty cycle

@@ -27,6 +27,16 @@ impl AbortHandle {
         Ok(Self { fd: fd.try_clone_to_owned()?, aborted })
     }
 
+    /// A handle that another process has handed over, on its own connection.
+    pub fn adopt(fd: OwnedFd) -> Self {
+        Self { fd, aborted: Arc::default() }
+    }
+
+    /// The descriptor, to hand over to another process: who has it can reset the connection.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
     /// Resets the connection now. Safe to call more than once and after the link has closed.
     ///
     /// # Errors

@@ -39,6 +39,8 @@ pub struct OmsCounts {
     pub ledger_errors: u64,
     /// Intents refused because table or ring were full, or malformed.
     pub refused_other: u64,
+    /// Intents of a strategy that was not, or no longer, the one that is heard.
+    pub refused_away: u64,
     /// Intents refused by the gate, by [`Reject::index`].
     pub gate: [u64; Reject::NAMES.len()],
 }

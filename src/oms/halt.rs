@@ -36,6 +36,10 @@ pub enum Halt {
     Credentials = 14,
     /// Orders ended of which the account stream said nothing. Trading waits, and tries again ever more seldom.
     AccountStream = 15,
+    /// The strategy lives in a process of its own, and none is there.
+    Strategy = 16,
+    /// The gateway lives in a process of its own, and none is there.
+    Gateway = 17,
 }
 
 impl Halt {
@@ -58,11 +62,13 @@ impl Halt {
             Halt::Withdrawing => "withdrawing",
             Halt::Journal => "journal",
             Halt::AccountStream => "account_stream_silent",
+            Halt::Strategy => "strategy_away",
+            Halt::Gateway => "gateway_away",
         }
     }
 
     /// All of them, in the order of their codes.
-    pub const ALL: [Halt; 16] = [
+    pub const ALL: [Halt; 18] = [
         Halt::None,
         Halt::Killed,
         Halt::Quiesce,
@@ -79,6 +85,8 @@ impl Halt {
         Halt::Journal,
         Halt::Credentials,
         Halt::AccountStream,
+        Halt::Strategy,
+        Halt::Gateway,
     ];
 
     /// From its code; what is no code reads as a conflict, which nobody takes for trading.

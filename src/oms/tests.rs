@@ -145,6 +145,7 @@ impl Bench {
 
     fn inputs(&self) -> OmsInputs {
         OmsInputs {
+            standing: crate::apart::Standing::default(),
             now: self.now,
             killed: self.killed,
             mode: self.mode,

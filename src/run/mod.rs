@@ -14,6 +14,8 @@ use std::time::Duration;
 use kill::Latch;
 use stats::instance;
 
+use crate::apart::door::told;
+use crate::apart::{Member, Standing};
 use crate::cli::RunArgs;
 use crate::commands::{CommandLog, CommandRecord, CommandServer, Roles, SocketPlace};
 use crate::configured;
@@ -127,6 +129,7 @@ struct Told {
     epoch: u64,
     stopped: bool,
     journal_failed: bool,
+    standing: Standing,
 }
 
 impl Told {
@@ -141,6 +144,11 @@ impl Told {
             let session = if session { "ready" } else { "not ready" };
             println!("{now} trading {trading}, mode {mode}, session {session}");
         }
+        let standing = controls.standing();
+        for member in Member::ALL.into_iter().filter(|m| standing.of(*m) != self.standing.of(*m)) {
+            println!("{now} {}: {}", member.name(), told(standing.of(member)));
+        }
+        self.standing = standing;
         let kill = live.kill();
         if let Some(fault) = live.journal_fault().filter(|_| !self.journal_failed) {
             self.journal_failed = true;

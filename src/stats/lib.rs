@@ -65,4 +65,4 @@ pub use layout::{CellKind, Layout, LayoutError, NAME_MAX, ROWS_MAX, owner_of};
 pub use reader::{AgentSnapshot, Snapshot, StatsReader};
 pub use segment::{LAYOUT_VERSION, STATS_FILE, StatsError, StatsSegment, TYPE_ID};
 pub use tick::{SignalWriter, Tick, TickReader, TickWriter};
-pub use trace::{Field, OrderTrace, STAGES, TraceWriter};
+pub use trace::{Field, OrderTrace, STAGES, TraceReader, TraceWriter};

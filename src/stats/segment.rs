@@ -7,8 +7,8 @@ use crate::hist::Hist;
 use crate::layout::{CellKind, Entry, Layout, LayoutError, Placed};
 use crate::reader::{Snapshot, StatsReader};
 use crate::tick::{SignalWriter, TickReader, TickWriter};
-use crate::trace::{Field, TraceWriter};
-use rings::{Header, Ident, Ordering, Segment, SegmentError, WordsMut};
+use crate::trace::{Field, TraceReader, TraceWriter};
+use rings::{Access, Header, Ident, Ordering, Segment, SegmentError, WordsMut};
 use std::path::Path;
 use std::sync::atomic::AtomicU16;
 
@@ -75,6 +75,26 @@ impl StatsSegment {
         let segment = Segment::create_file(&dir.join(STATS_FILE), &ident, placed.words * 8)?;
         let words = segment.words_mut()?;
         Ok(StatsSegment::fill(Some(segment), words, placed))
+    }
+
+    /// Joins the statistics of a running engine, for a part of it that lives in another process: it must have been made
+    /// from the same `layout`. Who writes which cell is between the two; what is handed out here is told apart here alone.
+    ///
+    /// # Errors
+    /// A wrong declaration; [`SegmentError`] for a file of another build, configuration, layout or size.
+    pub fn open(dir: &Path, layout: &Layout, ident: &Ident) -> Result<StatsSegment, StatsError> {
+        let placed = layout.place()?;
+        let ident = Ident { type_id: TYPE_ID, layout_version: LAYOUT_VERSION, ..*ident };
+        let segment = Segment::open_file(&dir.join(STATS_FILE), &ident, Access::ReadWrite)?;
+        let words = segment.words_mut()?;
+        let (found, expected) = (words.len(), placed.words);
+        let same = |(i, word): (usize, &u64)| words.reader().get(i, Ordering::Acquire) == Some(*word);
+        if found != expected || !placed.directory().iter().enumerate().all(same) {
+            let (found, expected) = (found as u64 * 8, expected as u64 * 8);
+            return Err(SegmentError::WrongSize { found, expected }.into());
+        }
+        let taken = placed.entries.iter().map(|_| AtomicU16::new(0)).collect();
+        Ok(StatsSegment { segment: Some(segment), words, placed, taken })
     }
 
     /// The same on the heap, for a test or an engine that nobody else watches.
@@ -152,6 +172,15 @@ impl StatsSegment {
     pub fn trace_writer(&self, columns: &[Field]) -> Result<TraceWriter, StatsError> {
         let mask = columns.iter().fold(0, |mask, field| mask | field.bit());
         self.take(CellKind::Orders, "orders", mask).map(|(cell, rows)| TraceWriter::new(cell, rows, mask))
+    }
+
+    /// Reads rows of the order trace, for as many as like.
+    ///
+    /// # Errors
+    /// [`StatsError::Unknown`] without an order table.
+    pub fn trace_reader(&self) -> Result<TraceReader, StatsError> {
+        let (_, entry) = self.find(CellKind::Orders, "orders")?;
+        self.words_of(entry).map(|words| TraceReader::new(words.reader(), entry.rows))
     }
 
     /// The feed's end of the tick table, once.

@@ -94,6 +94,25 @@ impl TraceWriter {
     }
 }
 
+/// Reads single rows, for whoever takes the place of a gateway that is gone.
+#[derive(Clone, Debug)]
+pub struct TraceReader {
+    table: Words,
+    rows: usize,
+}
+
+impl TraceReader {
+    pub(crate) fn new(table: Words, rows: usize) -> TraceReader {
+        TraceReader { table, rows }
+    }
+
+    /// The row of a slot; `None` when no order ever had it, or it is beyond the table.
+    pub fn order(&self, slot: Slot) -> Option<OrderTrace> {
+        let row = slot.0 as usize;
+        (row < self.rows).then(|| OrderTrace::read(&self.table, row)).flatten()
+    }
+}
+
 /// One order as its row tells it. `None` = this order has not come that far, or the cell is another order's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OrderTrace {

@@ -384,6 +384,7 @@ impl Strategy for Maker {
                     quote.on_fill(Qty(m.body[1]));
                 }
             }
+            Some(Kind::Position) => self.position = m.body[3],
             Some(Kind::Trading) => {
                 self.trading = m.body[0] == 1;
                 self.reduce_only = m.body[2] == 1;

@@ -50,6 +50,8 @@ pub mod channel {
     pub const ORDERS_EMPTY: u8 = 37;
     /// What REST has used of the venue's limits and been told of them: three words.
     pub const REST: u8 = 38;
+    /// Who is there of those that live in processes of their own.
+    pub const STANDING: u8 = 41;
     /// Whether a ring has room: 64 and the ring's number.
     pub const ROOM: u8 = 64;
     /// Unsent bytes of a link: 128 and the link's number.

@@ -79,7 +79,7 @@ impl Config {
         self.journal.check(c);
         self.net.check(c);
         self.feed.check(c);
-        self.runtime.check(c);
+        self.runtime.check(self.journal.on, c);
         self.rings.check(c);
         for (i, thread) in self.thread.iter().enumerate() {
             thread.check(i, c);

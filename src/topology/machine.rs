@@ -155,11 +155,23 @@ pub struct Runtime {
     pub mlock: bool,
     /// Cores to use; empty = all that the process may use.
     pub cores: Vec<usize>,
+    /// Agents that live in processes of their own: strategy, gateway or both.
+    pub apart: Vec<AgentName>,
+    /// How long such an agent may be silent before it counts as gone, ms.
+    pub away_ms: u32,
 }
 
 impl Default for Runtime {
     fn default() -> Self {
-        Runtime { idle: IdleKind::Pause, park_us: 200, fifo_priority: 0, mlock: false, cores: Vec::new() }
+        Runtime {
+            idle: IdleKind::Pause,
+            park_us: 200,
+            fifo_priority: 0,
+            mlock: false,
+            cores: Vec::new(),
+            apart: Vec::new(),
+            away_ms: 500,
+        }
     }
 }
 
@@ -167,7 +179,7 @@ impl Default for Runtime {
 const CORE_MAX: usize = 1_023;
 
 impl Runtime {
-    pub(crate) fn check(&self, c: &mut Checker<'_>) {
+    pub(crate) fn check(&self, journal_on: bool, c: &mut Checker<'_>) {
         c.range("runtime.park_us", self.park_us, 1, 1_000_000);
         c.range("runtime.fifo_priority", self.fifo_priority, 0, 99);
         for (i, core) in self.cores.iter().enumerate() {
@@ -176,6 +188,24 @@ impl Runtime {
             let first = self.cores.iter().position(|other| other == core) == Some(i);
             c.rule(&key, core, first, "must be named once");
         }
+        c.range("runtime.away_ms", self.away_ms, 10, 60_000);
+        for (i, agent) in self.apart.iter().enumerate() {
+            let key = format!("runtime.apart[{i}]");
+            c.rule(
+                &key,
+                agent,
+                matches!(agent, AgentName::Strategy | AgentName::Gateway),
+                "must be strategy or gateway: the others live in the engine's process",
+            );
+            let first = self.apart.iter().position(|other| other == agent) == Some(i);
+            c.rule(&key, agent, first, "must be named once");
+        }
+        c.rule(
+            "runtime.apart",
+            format_args!("{:?}", self.apart.iter().map(|a| a.name()).collect::<Vec<_>>()),
+            self.apart.is_empty() || !journal_on,
+            "must be empty while journal.on = true: a journal holds the one order of all that happens in a process",
+        );
     }
 }
 

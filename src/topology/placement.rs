@@ -85,6 +85,7 @@ impl Topology {
         }
         let topology = Topology { layout, cores, threads, rings: config.rings.table() };
         topology.validate()?;
+        topology.check_apart(&config.runtime.apart)?;
         Ok(topology)
     }
 
@@ -97,6 +98,18 @@ impl Topology {
         self.check_threads()?;
         self.check_sharing()?;
         self.check_rings()
+    }
+
+    /// Whether agents that live apart share no thread with others.
+    fn check_apart(&self, apart: &[AgentName]) -> Result<(), TopologyError> {
+        for &agent in apart {
+            let shared =
+                self.thread_of(agent).and_then(|t| Some((t, t.agents.iter().find(|&&a| a != agent)?)));
+            if let Some((thread, &with)) = shared {
+                return Err(TopologyError::NotApart { agent, thread: thread.name.clone(), with });
+            }
+        }
+        Ok(())
     }
 
     /// The thread that an agent is on.
@@ -201,6 +214,22 @@ fn thread(name: &str, agents: &[AgentName], core: usize, idle: Idle) -> Thread {
     Thread { name: name.to_owned(), agents: agents.to_vec(), core: Some(core), idle, fifo: None }
 }
 
+/// A thread and a process for each agent that lives apart: on cores of their own, from the last but one downwards, as long
+/// as there are enough; else on the last, which then nobody may keep for himself.
+fn apart(config: &Config, cores: &[usize], hot: &mut Thread) -> Vec<Thread> {
+    let rt = &config.runtime;
+    hot.agents.retain(|agent| !rt.apart.contains(agent));
+    let own = cores.len() >= rt.apart.len() + 2;
+    if !own && !rt.apart.is_empty() {
+        hot.idle = Idle::Yield;
+    }
+    let place = |(i, agent): (usize, &AgentName)| {
+        let core = if own { cores[cores.len() - 2 - i] } else { cores[cores.len() - 1] };
+        thread(agent.name(), &[*agent], core, if own { Idle::of(rt.idle, rt.park_us) } else { Idle::Yield })
+    };
+    rt.apart.iter().enumerate().map(place).collect()
+}
+
 /// The hot agents on the last core, away from where interrupts tend to land; the rest sleeps on the first. On
 /// a single core the hot thread yields, so that kill and housekeeping run when they wake.
 fn compact(config: &Config, cores: &[usize]) -> Result<Vec<Thread>, TopologyError> {
@@ -211,11 +240,15 @@ fn compact(config: &Config, cores: &[usize]) -> Result<Vec<Thread>, TopologyErro
     let hot = if first == last { Idle::Yield } else { Idle::of(rt.idle, rt.park_us) };
     let kill = Idle::of(IdleKind::Park, config.kill.poll_us);
     let rest = Idle::of(IdleKind::Park, rt.park_us);
-    Ok(vec![
-        thread("hot", &AgentName::HOT, last, hot),
+    let mut hot = thread("hot", &AgentName::HOT, last, hot);
+    let apart = apart(config, cores, &mut hot);
+    let mut threads = vec![
+        hot,
         thread("kill", &[AgentName::Kill], first, kill),
         thread("housekeeping", &[AgentName::Housekeeping], first, rest),
-    ])
+    ];
+    threads.extend(apart);
+    Ok(threads)
 }
 
 /// The hot agents on the last four cores in the order of the data's way, kill beside them, housekeeping first.

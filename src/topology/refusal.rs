@@ -37,6 +37,16 @@ pub enum TopologyError {
         /// Whom it shares with.
         with: AgentName,
     },
+    /// An agent that lives in a process of its own.
+    #[error("{agent} lives apart, but shares thread {thread:?} with {with}; give it a thread of its own")]
+    NotApart {
+        /// The agent.
+        agent: AgentName,
+        /// The thread.
+        thread: String,
+        /// Whom it shares with.
+        with: AgentName,
+    },
     /// Two threads of one name.
     #[error("thread {name:?} is named twice")]
     ThreadTwice {

@@ -82,6 +82,9 @@ pub enum Kind {
     SendPair = 38,
     /// Second half of an order: stop px or 0, second order's px or 0, second slot, 0. Carries END.
     SendTail = 39,
+    /// oms → gateway, to one that comes in the place of another: an order that can still trade: qty, venue order id (0 =
+    /// unknown yet), slot, 0. Its identity stands in the order trace, if it ever left.
+    SendKnown = 40,
 
     /// gateway → oms: handed to the kernel: cycle, 0, slot, 0.
     Sent = 48,
@@ -122,6 +125,8 @@ pub enum Kind {
     OwnFill = 73,
     /// oms → strategy: trading allowed changed: 1/0, reason code, 1 = only orders that reduce the position / 0, 0.
     Trading = 74,
+    /// oms → strategy, to one that comes in the place of another: 0, 0, 0, position (base mantissa).
+    Position = 75,
 }
 
 impl Kind {
@@ -147,6 +152,7 @@ impl Kind {
             37 => Kind::SendReplace,
             38 => Kind::SendPair,
             39 => Kind::SendTail,
+            40 => Kind::SendKnown,
             48 => Kind::Sent,
             49 => Kind::NotSent,
             50 => Kind::Acked,
@@ -165,6 +171,7 @@ impl Kind {
             72 => Kind::Order,
             73 => Kind::OwnFill,
             74 => Kind::Trading,
+            75 => Kind::Position,
             _ => return None,
         })
     }

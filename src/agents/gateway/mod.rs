@@ -21,6 +21,7 @@ pub use venue_clock::VenueClock;
 use agent::{Agent, Clock, Cycle, RingId};
 use kill::{KillView, SenderAck};
 use net::{Link, LinkEvent};
+use stats::TraceReader;
 use venue::{OrderSession, QueryKind};
 use wire::{InstrumentId, RejectReason, Ts};
 
@@ -76,6 +77,16 @@ pub struct GatewayParts<L, O> {
     pub rates: SharedRates,
     /// Settings.
     pub settings: GatewaySettings,
+    /// What its predecessors have left; `None` for the one that an engine starts with.
+    pub before: Option<Predecessors>,
+}
+
+/// What gateways of this engine that lived before this one have left in shared memory.
+pub struct Predecessors {
+    /// Identities of the orders that they sent.
+    pub trace: TraceReader,
+    /// There were some: something of ours may rest at the venue.
+    pub any: bool,
 }
 
 /// Checked settings of the gateway.
@@ -184,6 +195,11 @@ pub struct Gateway<L, O> {
     last_cause: u32,
     out: Vec<u8>,
     hash: OrderHash,
+    before: Option<Predecessors>,
+    /// Duty cycles that predecessors have named: client order ids go on behind them.
+    cycles_before: u64,
+    /// Orders that they have sent.
+    orders_before: u64,
     /// Ring numbers for the interleaving record.
     ring: RingId,
 }
@@ -200,12 +216,16 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
             poisoned: false,
             subscribe_asked: None,
         };
+        let (cycles_before, orders_before) = parts.before.as_ref().map_or((0, 0), |_| parts.ack.before());
+        // One that finds the switch tripped was allowed under the epoch before: the trip is still to be obeyed.
+        let epoch = parts.kill.epoch();
+        let armed_epoch = epoch - u64::from(kill::is_tripped(epoch));
         Gateway {
             primary: conn(parts.primary),
             standby: conn(parts.standby),
             desk: Desk::new(parts.slots, parts.reports, 0, parts.settings.order_late_max_ns),
             orders: parts.orders,
-            armed_epoch: parts.kill.epoch(),
+            armed_epoch,
             stopped_epoch: 0,
             heard: Heard::new(&parts.tape),
             tape: parts.tape,
@@ -226,7 +246,7 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
             leave_by: None,
             settings: parts.settings,
             trading: false,
-            traded: false,
+            traded: parts.before.as_ref().is_some_and(|before| before.any),
             quiescing: false,
             word: ControlWord::default(),
             unsettled: false,
@@ -235,8 +255,23 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
             last_cause: u32::MAX,
             out: Vec::with_capacity(4096),
             hash: OrderHash::default(),
+            before: parts.before,
+            cycles_before,
+            orders_before,
             ring,
         }
+    }
+
+    /// The number of a duty cycle, as the venue and the kill switch are told it.
+    #[inline]
+    fn number(&self, cycle: &Cycle<'_>) -> u64 {
+        self.cycles_before + cycle.number()
+    }
+
+    /// Orders sent, by this gateway and those before it.
+    #[inline]
+    fn orders_sent(&self) -> u64 {
+        self.orders_before + self.desk.counts.orders_sent
     }
 
     /// What has been counted.
@@ -271,7 +306,7 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
             self.abort_primary();
         }
         // Only now is the gate shut: nothing of ours can leave any more.
-        self.ack.acknowledge(epoch, cycle.stamp(), cycle.number(), self.desk.counts.orders_sent);
+        self.ack.acknowledge(epoch, cycle.stamp(), self.number(cycle), self.orders_sent());
         if !stopped_before {
             self.start_stop(now);
         }
@@ -313,7 +348,7 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
             self.distrust(now);
         }
         if entered {
-            let heard = GatewayHeard { change: word.change(), orders_sent: self.desk.counts.orders_sent };
+            let heard = GatewayHeard { change: word.change(), orders_sent: self.orders_sent() };
             self.controls.publish_heard(heard);
         }
     }

@@ -59,6 +59,7 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
                 Some(Kind::SendCancel) => self.send_cancel(&msg, self.stamp(cycle)),
                 Some(Kind::SendCancelAll) => self.send_cancel_all(&msg, self.stamp(cycle)),
                 Some(Kind::SendQuery | Kind::SendTrades) => self.send_query(&msg, self.stamp(cycle)),
+                Some(Kind::SendKnown) => self.on_known(&msg, self.stamp(cycle)),
                 _ => self.desk.counts.refused += 1,
             }
             self.orders.release();
@@ -87,7 +88,7 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
             self.refuse_order(msg, tail, why, now);
             return false;
         }
-        let Some(request) = self.request(msg, tail, now, cycle.number()) else {
+        let Some(request) = self.request(msg, tail, now, self.number(cycle)) else {
             self.refuse_order(msg, tail, NotSent::Encode, now);
             return false;
         };
@@ -102,15 +103,15 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
             self.refuse_order(msg, tail, why, now);
             return false;
         }
-        if encoded.is_err() || !self.note(&request) {
+        if encoded.is_err() || !self.note(&request, now) {
             self.refuse_order(msg, tail, NotSent::Encode, now);
             return false;
         }
         let (kill, armed, ack) = (&self.kill, self.armed_epoch, &self.ack);
         let sent_so_far = self.desk.counts.orders_sent + request.orders();
-        let number = cycle.number();
+        let (number, in_all) = (self.number(cycle), self.orders_before + sent_so_far);
         let result = self.primary.link.send(&self.out, &mut || {
-            ack.sent(number, sent_so_far);
+            ack.sent(number, in_all);
             kill.allows(armed)
         });
         let why = match result {
@@ -127,9 +128,9 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
                 let risk = Ts(sent_ns.0.saturating_sub(behind_ns as u64));
                 self.meters.sent(slot, msg.cause(), risk, sent_ns, first);
                 self.hash.add(&self.out);
-                self.desk.report(Kind::Sent, slot, cycle.number() as i64, 0, 0, now);
+                self.desk.report(Kind::Sent, slot, number as i64, 0, 0, now);
                 if let Request::Pair(_, second) = &request {
-                    self.desk.report(Kind::Sent, second.id.slot, cycle.number() as i64, 0, 0, now);
+                    self.desk.report(Kind::Sent, second.id.slot, number as i64, 0, 0, now);
                 }
                 return true;
             }
@@ -193,7 +194,7 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
 
     /// Notes what is about to be sent; the identity is in shared memory before the order can be at the venue.
     #[inline]
-    fn note(&mut self, request: &Request) -> bool {
+    fn note(&mut self, request: &Request, now: Ts) -> bool {
         let (first, second, beside) = match request {
             Request::New(order) => (order, None, None),
             Request::Replace(_, gone, order) => (order, None, Some(*gone)),
@@ -215,9 +216,9 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
             if !self.desk.open(second.id.slot, entry) {
                 return false;
             }
-            self.meters.trace_identity(second.id.slot, &second.id);
+            self.meters.trace_identity(second.id.slot, &second.id, now);
         }
-        self.meters.trace_identity(first.id.slot, &first.id);
+        self.meters.trace_identity(first.id.slot, &first.id, now);
         self.desk.open(first.id.slot, entry)
     }
 
@@ -268,6 +269,31 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
             return Err(NotSent::RateLimited);
         }
         Ok(())
+    }
+
+    /// An order that the oms had open when this gateway came. Its identity was in shared memory before a byte of it could
+    /// leave: where none is, it never left.
+    #[cold]
+    fn on_known(&mut self, msg: &Msg, now: Ts) {
+        let slot = slot_of(msg);
+        let Some(before) = &self.before else {
+            self.desk.counts.refused += 1;
+            return;
+        };
+        let identity = before.trace.order(slot).and_then(|row| Some((row.client_cycle?, row.client_ts?)));
+        let Some((cycle, ts)) = identity else {
+            return self.desk.refuse(slot, NotSent::NoSession, now);
+        };
+        let known = SentOrder {
+            id: ClientOrderId { cycle, ts: Ts(ts.0 & desk::TS_MASK), slot },
+            venue_order_id: msg.body[1] as u64,
+            instrument: msg.instrument(),
+            open: true,
+            beside: None,
+            trades_from: 0,
+            cum_max: msg.body[0],
+        };
+        self.desk.open(slot, known);
     }
 
     /// The connection on which a cancel may leave now.

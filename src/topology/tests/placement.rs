@@ -203,3 +203,46 @@ report_strategy  oms       strategy  4096   trading halts; a consumer that misse
 ";
     assert_eq!(compact().to_string(), want);
 }
+
+const APART: &str = "journal.on = false\nruntime.apart = ['strategy', 'gateway']";
+
+#[test]
+fn agents_apart_have_threads_of_their_own_and_cores_where_there_are_enough() {
+    let t = build(APART, &[0, 1]).expect("two cores are shared");
+    assert_eq!(t.threads[0].agents, [Feed, Oms]);
+    assert!([Feed, Strategy, Gateway].iter().all(|&a| t.thread_of(a).map(|t| t.idle) == Some(Idle::Yield)));
+    assert_eq!((place(&t, Strategy), place(&t, Gateway)), (("strategy", Some(1)), ("gateway", Some(1))));
+    let t = build(APART, &[4, 5, 6, 7]).expect("four cores");
+    assert_eq!([Oms, Strategy, Gateway, Kill].map(|a| place(&t, a).1), [Some(7), Some(6), Some(5), Some(4)]);
+    assert_eq!(t.thread_of(Gateway).map(|t| t.idle), Some(Idle::Pause));
+    assert_eq!(build(APART, &SIX).map(|t| t.layout), Ok(Layout::Spread));
+    let shared = format!(
+        "{APART}\n[[thread]]\nname = 'hot'\nagents = ['feed', 'strategy', 'oms', 'gateway']\n[[thread]]\n\
+         name = 'kill'\nagents = ['kill']\n[[thread]]\nname = 'rest'\nagents = ['housekeeping']"
+    );
+    let want = TopologyError::NotApart { agent: Strategy, thread: "hot".into(), with: Feed };
+    assert_eq!(build(&shared, &SIX), Err(want));
+}
+
+#[test]
+fn who_cannot_live_apart_is_refused_by_name() {
+    for (text, says) in [
+        (
+            "journal.on = false\nruntime.apart = ['oms']",
+            "runtime.apart[0] = oms: must be strategy or gateway",
+        ),
+        (
+            "journal.on = false\nruntime.apart = ['strategy', 'strategy']",
+            "runtime.apart[1] = strategy: must be named once",
+        ),
+        (
+            "runtime.apart = ['strategy']",
+            "runtime.apart = [\"strategy\"]: must be empty while journal.on = true",
+        ),
+        ("journal.on = false\nruntime.apart = ['nobody']", "runtime.apart"),
+        ("runtime.away_ms = 9", "runtime.away_ms = 9: must be 10..=60000"),
+    ] {
+        let refused = Config::parse(text).expect_err(text).to_string();
+        assert!(refused.contains(says), "{text}: {refused}");
+    }
+}
