@@ -243,9 +243,8 @@ fn members_of_a_dead_engine_end_and_leave_nothing_open() {
     let dir = instance::newest(&three.shm).expect("an instance");
     assert!(!dir.alive, "somebody holds its lock");
     // Nobody has it mapped any more.
-    let users =
-        Command::new("sh").args(["-c", &format!("grep -l '{}' /proc/*/maps 2>/dev/null", dir.dir.display())]);
-    let users = { users }.output().expect("it runs");
+    let look = format!("grep -l '{}' /proc/*/maps 2>/dev/null", dir.dir.display());
+    let users = Command::new("sh").args(["-c", &look]).output().expect("it runs");
     assert!(users.stdout.is_empty(), "{}", String::from_utf8_lossy(&users.stdout));
 }
 
