@@ -27,6 +27,7 @@ demo options
   --transport tls|memory
                        tls: real sockets, real threads, real time (default)
                        memory: everything in one thread, virtual time, the same bytes for the same seed
+  --processes N        1: one process (default); 2: the strategy in a second; 3: the gateway in a third; over tls, unjournalled
   --json FILE          write the report as JSON too, on every way out
   --config FILE        configuration instead of the shipped default
   --set KEY=VALUE      a value that goes before the file's and the environment's (CORELANE__RISK__COLLAR_BPS=50 says the
@@ -95,6 +96,8 @@ pub struct DemoArgs {
     pub speed: Speed,
     /// Transport.
     pub transport: Transport,
+    /// Processes of the engine, 1 to 3.
+    pub processes: u32,
     /// Where to write the JSON report.
     pub json: Option<PathBuf>,
     /// Configuration file.
@@ -115,6 +118,7 @@ impl Default for DemoArgs {
             replay: Vec::new(),
             speed: Speed::Times(1.0),
             transport: Transport::Tls,
+            processes: 1,
             json: None,
             config: None,
             sets: Vec::new(),
@@ -299,6 +303,9 @@ fn demo(mut words: lexopt::Parser) -> Result<Command, CliError> {
                     }
                 };
             }
+            Long("processes") => {
+                args.processes = whole("--processes", words.value()?.string()?, 1..=3, "1, 2 or 3")?;
+            }
             Long("json") => args.json = Some(words.value()?.into()),
             Long("config") => args.config = Some(words.value()?.into()),
             Long("set") => args.sets.push(words.value()?.string()?),
@@ -307,6 +314,11 @@ fn demo(mut words: lexopt::Parser) -> Result<Command, CliError> {
             Long("help") | Short('h') => return Ok(Command::Help),
             _ => return Err(word.unexpected().into()),
         }
+    }
+    // One thread is one process, and a journal holds the one order of all that happens in one.
+    if args.processes > 1 && (args.transport == Transport::Memory || args.journal.is_some()) {
+        let rule = "1 with --transport memory and with --journal";
+        return Err(CliError::Value { option: "--processes", value: args.processes.to_string(), rule });
     }
     Ok(Command::Demo(args))
 }
@@ -464,6 +476,9 @@ mod tests {
             ("demo --seconds NaN", "--seconds \"NaN\""),
             ("demo --seed -1", "--seed \"-1\""),
             ("demo --speed fast", "--speed \"fast\""),
+            ("demo --processes 4", "--processes \"4\": must be 1, 2 or 3"),
+            ("demo --processes 3 --transport memory", "--processes \"3\": must be 1 with --transport memory"),
+            ("demo --journal d --processes 2", "--processes \"2\": must be 1 with"),
             ("demo --transport udp", "--transport \"udp\": must be tls or memory"),
             ("demo --frobnicate", "--frobnicate"),
             ("compare --seeds 0", "--seeds \"0\": must be 1 to 1000000"),

@@ -12,6 +12,7 @@ use venue::ClientOrderId;
 use venue_binance::sim::{BinanceSim, ReceivedOrder, SimFaults};
 use wire::Ts;
 
+use super::processes::{self, Members};
 use super::report::{JournalLine, KillReport, Report};
 use super::{figures, market};
 use crate::cli::{DemoArgs, Speed};
@@ -72,6 +73,9 @@ pub fn run(
     let base = instance::base_dir().map_err(|e| failed("shared memory", e))?;
     // Whoever starts next cleans up after the dead; a failure here costs disk, not safety.
     let _ = instance::clean(&base, INSTANCES_KEPT);
+    let files = if args.processes > 1 { Some(processes::Files::write(args, &venue)?) } else { None };
+    let several = files.as_ref().map(processes::Files::config).transpose()?;
+    let config = several.as_ref().unwrap_or(config);
     let live = Live::start(LiveSetup {
         config,
         endpoints: endpoints(&venue)?,
@@ -85,12 +89,20 @@ pub fn run(
     progress(&format!("running; watch it with: {attach}\n"));
     let mut report = Report {
         transport: "tls".into(),
+        processes: args.processes,
         seed: args.seed,
         without: live.without.clone(),
         attach,
         ..Report::default()
     };
-    let run = Run { live, venue };
+    let members = match files.map(|files| files.start(live.dir())).transpose() {
+        Ok(members) => members,
+        Err(error) => {
+            live.stop();
+            return Err(error);
+        }
+    };
+    let run = Run { live, venue, members };
     run.go(args, began, &mut report, progress)?;
     Ok(report)
 }
@@ -98,6 +110,7 @@ pub fn run(
 struct Run {
     live: Live,
     venue: Handle,
+    members: Option<Members>,
 }
 
 impl Run {
@@ -128,9 +141,10 @@ impl Run {
         let at_word = self.live.kill();
         let assets = self.live.assets.clone();
         let (dials, snapshots) = (self.live.dials.clone(), self.live.snapshot_report());
-        let Run { live, venue } = self;
+        let Run { live, venue, members } = self;
         let seconds = trading.elapsed().as_secs_f64();
-        let Ended { oms, stats, kill, panics, journal } = live.stop();
+        let Ended { oms, stats, kill, mut panics, journal } = live.stop();
+        panics.extend(members.map(Members::ended).unwrap_or_default());
         let venue = venue.stop().map_err(|e| failed("simulated venue", e))?;
 
         report.journal = journal.map(|(totals, fault)| JournalLine { totals, fault });

@@ -23,6 +23,7 @@ const QUOTE: i64 = 1_000_000;
 /// Fees of the venue's entry tier, parts per million of what is received.
 const FEES: Fees = Fees { maker_ppm: 1_000, taker_ppm: 1_000 };
 /// Key and secret of the simulated account; they open nothing else.
+pub(super) const KEYS: (&str, &str) = (API_KEY, API_SECRET);
 const API_KEY: &str = "corelaneDemoKeyOfTheSimulatedVenueOnly00000000000000000000000001";
 const API_SECRET: &str = "corelaneDemoSecretOfTheSimulatedVenueOnly0000000000000000000001";
 

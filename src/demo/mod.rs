@@ -4,6 +4,7 @@ pub mod figures;
 pub mod live;
 pub mod market;
 pub mod memory;
+mod processes;
 pub mod report;
 
 use std::fs::{File, OpenOptions};

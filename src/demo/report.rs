@@ -80,6 +80,8 @@ pub struct Report {
     pub halt: Option<String>,
     /// `tls` or `memory`.
     pub transport: String,
+    /// Processes of the engine; 0 and 1 are one.
+    pub processes: u32,
     /// Seed of the run.
     pub seed: u64,
     /// Seconds of engine time that it ran.
@@ -174,6 +176,7 @@ impl Report {
             "interrupted": self.interrupted,
             "halt": self.halt,
             "transport": self.transport,
+            "processes": self.processes.max(1),
             "seed": self.seed,
             "seconds": self.seconds,
             "wall_seconds": self.wall_seconds,
@@ -213,8 +216,9 @@ impl Report {
             p.push('\n');
         };
         line(format!(
-            "corelane demo · {} · seed {} · {:.1} s of market in {:.1} s{}",
+            "corelane demo · {}{} · seed {} · {:.1} s of market in {:.1} s{}",
             self.transport,
+            if self.processes > 1 { format!(" · {} processes", self.processes) } else { String::new() },
             self.seed,
             self.seconds,
             self.wall_seconds,

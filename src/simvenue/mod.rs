@@ -12,6 +12,7 @@ mod handle;
 mod host;
 mod lane;
 mod pause;
+mod pem;
 mod plan;
 mod proxy;
 mod slot;
@@ -20,6 +21,7 @@ mod tests;
 
 pub use handle::{ConnKind, Handle};
 pub use net::ServerClose;
+pub use pem::pem;
 pub use plan::{ConnPlan, Fault, FaultKind, Trigger, Way, outage};
 pub use proxy::FaultProxy;
 

@@ -116,25 +116,11 @@ pub(crate) fn venue(scratch: &Scratch, seed: u64, more: &str) -> (Handle, PathBu
     private(&scratch.path().join("api.key"), &sim.account.api_key);
     private(&scratch.path().join("api.secret"), &sim.account.secret);
     let venue = SimVenueHost::start(sim, HostOptions::default()).expect("a venue");
-    let coded = base64(venue.cert_der());
-    let pem = format!("-----BEGIN CERTIFICATE-----\n{coded}\n-----END CERTIFICATE-----\n");
+    let pem = corelane::simvenue::pem(venue.cert_der());
     fs::write(scratch.path().join("ca.pem"), pem).expect("a certificate");
     let path = scratch.path().join("corelane.toml");
     fs::write(&path, config_text(scratch, venue.addr().port(), more)).expect("a configuration");
     (venue, path)
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let word = chunk.iter().chain([&0, &0]).take(3).fold(0u32, |word, b| word << 8 | u32::from(*b));
-        for i in 0..4 {
-            let digit = ALPHABET[(word >> (18 - 6 * i) & 63) as usize];
-            text.push(if i <= chunk.len() { char::from(digit) } else { '=' });
-        }
-    }
-    text
 }
 
 /// A process whose output is kept.
