@@ -26,6 +26,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("src/agent/cpu.rs", "affinity, scheduling class, locked memory"),
     ("src/agent/tsc.rs", "rdtsc and cpuid"),
     ("src/allocator.rs", "one option of mimalloc"),
+    ("src/apart/pidfd.rs", "pidfd_open and pidfd_send_signal"),
     ("src/commands/peer.rs", "credentials of a socket's peer"),
     ("src/interrupt.rs", "signal handlers"),
     ("src/journal/confined.rs", "a value that one thread owns, without a lock"),

@@ -246,6 +246,15 @@ impl OmsAgent {
         }
     }
 
+    /// Somebody has gone or come.
+    #[cold]
+    fn on_standing(&mut self, standing: Standing) {
+        if standing.joins(Member::Strategy) != self.port.standing.joins(Member::Strategy) {
+            self.port.updates_lost = 0; // one who is new has missed nothing
+        }
+        self.port.standing = standing;
+    }
+
     /// Lists the open orders for whoever asked; one who does not read gets what there is room for, counted.
     fn list(&mut self, number: u16) {
         let Some(listing) = &mut self.listing else { return };
@@ -346,7 +355,9 @@ impl Agent for OmsAgent {
         }
         // From here on nothing goes to one who is gone; what he said before that is heard first.
         let standing = Standing(self.standing.see(self.controls.standing().0));
-        self.port.standing = standing;
+        if standing != self.port.standing {
+            self.on_standing(standing);
+        }
         let mut inputs = OmsInputs {
             now: cycle.now(),
             killed: self.tripped.see(self.kill.is_tripped() as u64) != 0,

@@ -1,6 +1,7 @@
 //! The oms through a port that remembers: every word out for every word in.
 
 mod doubt;
+mod members;
 
 use risk::{Limits, LimitsSpec, Reject};
 use wire::{NotSent, OrderType, Side, VenueId};
@@ -112,6 +113,7 @@ struct Bench {
     change: u32,
     killed: bool,
     updates_lost: bool,
+    standing: Standing,
 }
 
 /// How long after it was sent the venue may still take an order.
@@ -122,7 +124,16 @@ impl Bench {
     fn cold() -> Bench {
         let oms = Oms::new(vec![(instrument(), gate())], 2, 8, LATE_MAX_MS * MS).expect("an oms");
         let (mode, change) = (Mode::Normal, 0);
-        Bench { oms, said: Said::default(), now: NOW, mode, change, killed: false, updates_lost: false }
+        Bench {
+            oms,
+            said: Said::default(),
+            now: NOW,
+            mode,
+            change,
+            killed: false,
+            updates_lost: false,
+            standing: Standing::default(),
+        }
     }
 
     /// In sync, funded, trading.
@@ -145,7 +156,7 @@ impl Bench {
 
     fn inputs(&self) -> OmsInputs {
         OmsInputs {
-            standing: crate::apart::Standing::default(),
+            standing: self.standing,
             now: self.now,
             killed: self.killed,
             mode: self.mode,
