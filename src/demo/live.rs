@@ -76,6 +76,7 @@ pub fn run(
     let files = if args.processes > 1 { Some(processes::Files::write(args, &venue)?) } else { None };
     let several = files.as_ref().map(processes::Files::config).transpose()?;
     let config = several.as_ref().unwrap_or(config);
+    let starter = files.map(processes::Files::ready).transpose()?;
     let live = Live::start(LiveSetup {
         config,
         endpoints: endpoints(&venue)?,
@@ -95,7 +96,7 @@ pub fn run(
         attach,
         ..Report::default()
     };
-    let members = match files.map(|files| files.start(live.dir())).transpose() {
+    let members = match starter.map(|starter| starter.start(live.dir())).transpose() {
         Ok(members) => members,
         Err(error) => {
             live.stop();

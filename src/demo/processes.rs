@@ -6,6 +6,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use topology::Config;
@@ -91,11 +93,23 @@ impl Files {
         layered.map(|layered| layered.config).map_err(|e| failed("configuration", e))
     }
 
+    /// Makes ready to start the members, from a thread that may run on every core: the one that starts the engine is about
+    /// to be pinned, and a process inherits that.
+    ///
+    /// # Errors
+    /// The thread is not to be had.
+    pub(super) fn ready(self) -> Result<Starter, EngineError> {
+        let (instance, told) = mpsc::channel::<PathBuf>();
+        let start = move || told.recv().ok().map(|instance| self.start(&instance));
+        let thread = std::thread::Builder::new().name("starter".into()).spawn(start);
+        Ok(Starter { instance, thread: thread.map_err(|e| failed("thread", e))? })
+    }
+
     /// Starts the members of the engine in this instance directory.
     ///
     /// # Errors
-    /// A process that is not to be had; those that were started end with the engine.
-    pub(super) fn start(self, instance: &Path) -> Result<Members, EngineError> {
+    /// A process that is not to be had; those that were started are ended.
+    fn start(self, instance: &Path) -> Result<Members, EngineError> {
         let program = std::env::current_exe().map_err(|e| failed("this program", e))?;
         let mut members = Members { children: Vec::new(), _files: self };
         for member in members._files.members {
@@ -117,6 +131,24 @@ impl Files {
 impl Drop for Files {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// Waits for the engine.
+pub(super) struct Starter {
+    instance: mpsc::Sender<PathBuf>,
+    thread: JoinHandle<Option<Result<Members, EngineError>>>,
+}
+
+impl Starter {
+    /// Starts the members of the engine in this instance directory.
+    ///
+    /// # Errors
+    /// A process that is not to be had.
+    pub(super) fn start(self, instance: &Path) -> Result<Members, EngineError> {
+        let sent = self.instance.send(instance.to_path_buf());
+        let started = self.thread.join().ok().flatten().filter(|_| sent.is_ok());
+        started.unwrap_or_else(|| Err(failed("members", "their starter has died")))
     }
 }
 
