@@ -174,6 +174,20 @@ impl Running {
         assert!(sent.is_ok_and(|status| status.success()));
     }
 
+    /// Stops it; back when none of its threads runs any more.
+    pub(crate) fn freeze(&self) {
+        self.signal("-STOP");
+        let stopped = |task: &Path| {
+            // The state follows the name, which is in brackets.
+            let stat = fs::read_to_string(task.join("stat")).unwrap_or_default();
+            stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+        };
+        until("it has stopped", || {
+            let tasks = fs::read_dir(format!("/proc/{}/task", self.pid())).expect("its threads");
+            tasks.flatten().all(|task| stopped(&task.path()))
+        });
+    }
+
     /// Waits for its end: exit code and everything it said.
     pub(crate) fn end(mut self) -> (Option<i32>, String) {
         let began = Instant::now();
