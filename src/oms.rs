@@ -126,6 +126,8 @@ pub struct Oms {
     unknown_open: bool,
     /// Who is there, as last heard.
     standing: Standing,
+    /// It has changed since the last cycle.
+    moved: bool,
     /// The first slot of which a new gateway has not been told; `None` = it has been told of all.
     to_introduce: Option<u32>,
     timer: Ts,
@@ -210,6 +212,7 @@ impl Oms {
             withdrawing: false,
             unknown_open: false,
             standing: Standing::default(),
+            moved: false,
             to_introduce: None,
             timer: Ts(0),
             source: 0,
@@ -611,10 +614,10 @@ impl Oms {
         if entered {
             self.on_mode(inputs, port);
         }
-        let moved = inputs.standing != self.standing;
-        if moved {
-            self.on_standing(inputs, port);
+        if inputs.standing != self.standing {
+            self.on_standing(inputs.standing, inputs.now, port);
         }
+        let moved = std::mem::take(&mut self.moved);
         if self.to_introduce.is_some() {
             self.introduce(inputs.now, port);
         }

@@ -9,7 +9,7 @@ use rtrb::Producer as Listing;
 use stats::boards::{PositionBoard, PositionWriter};
 use wire::{AssetId, Decimal, Kind, Msg, OrderState, Slot, Ts};
 
-use crate::apart::{Member, Standing};
+use crate::apart::{Away, Member, Standing};
 use crate::controls::{ControlWord, Controls, Listed, OpenOrderLine};
 use crate::meters::{OmsLevels, OmsMeters};
 use crate::oms::{Halt, Oms, OmsInputs, OmsPort};
@@ -255,6 +255,14 @@ impl OmsAgent {
         self.port.standing = standing;
     }
 
+    /// Whether a gateway has come. Nobody comes before the departure of the one before has been acted on, so the reports that
+    /// wait are its own: it may have opened its session while this thread had no core.
+    #[cold]
+    fn is_new_gateway(&self, standing: Standing) -> bool {
+        let gateway = standing.of(Member::Gateway);
+        matches!(gateway, Away::Here(_)) && gateway != self.present.of(Member::Gateway)
+    }
+
     /// Lists the open orders for whoever asked; one who does not read gets what there is room for, counted.
     fn list(&mut self, number: u16) {
         let Some(listing) = &mut self.listing else { return };
@@ -367,6 +375,11 @@ impl Agent for OmsAgent {
             unrecorded: self.journal.see(self.port.tape.fault_code() as u64) != 0,
             standing,
         };
+        if standing != self.present && self.is_new_gateway(standing) {
+            self.oms.on_standing(standing, inputs.now, &mut self.port);
+            self.present = standing;
+            self.controls.publish_standing_heard(standing);
+        }
         let (mut markets, mut intents, mut reports) = (0u32, 0u32, 0u32);
         while (reports as usize) < Cycle::LIMIT {
             let Some((_, words)) = self.reports.0.pop() else { break };

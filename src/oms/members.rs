@@ -7,15 +7,16 @@
 
 use wire::{Kind, Msg, Slot, Ts, flag};
 
-use super::{Oms, OmsInputs, OmsPort};
-use crate::apart::{Away, Member};
+use super::{Oms, OmsPort};
+use crate::apart::{Away, Member, Standing};
 
 impl Oms {
-    /// Somebody has gone or come.
+    /// Somebody has gone or come. Of one who has gone everything is to be heard before, of one who has come nothing: what
+    /// a new gateway says of its session holds, what was known of the one before does not.
     #[cold]
-    pub(super) fn on_standing(&mut self, inputs: &OmsInputs, port: &mut impl OmsPort) {
-        let before = std::mem::replace(&mut self.standing, inputs.standing);
-        let now = inputs.now;
+    pub fn on_standing(&mut self, standing: Standing, now: Ts, port: &mut impl OmsPort) {
+        let before = std::mem::replace(&mut self.standing, standing);
+        self.moved = true;
         let strategy = self.standing.of(Member::Strategy);
         if before.of(Member::Strategy) != strategy {
             // Whoever comes next has not asked for any of this.

@@ -113,3 +113,22 @@ fn agents_of_the_engines_own_process_are_always_there() {
     b.pass(100);
     assert_eq!((b.oms.halt(), b.oms.is_withdrawing()), (Halt::None, false));
 }
+
+#[test]
+fn what_a_gateway_says_before_its_arrival_is_acted_on_holds() {
+    let mut b = joined();
+    acked(&mut b, 1, 0);
+    b.standing = b.standing.gone(Member::Gateway);
+    b.pass(1);
+    assert_eq!(b.oms.halt(), Halt::Gateway);
+    // It has come and opened its session while nobody looked: the arrival comes first, its reports after.
+    b.standing = b.standing.here(Member::Gateway, 2);
+    b.oms.on_standing(b.standing, b.now, &mut b.said);
+    b.session(true, true);
+    b.pass(1);
+    assert_eq!(b.kinds_sent().into_iter().filter(|k| *k == Kind::SendKnown).count(), 1);
+    b.report(Kind::QueryResult, 0, [QueryStatus::Cancelled as i64, 900, 0]);
+    b.pass(1);
+    let trading = b.said.updates.iter().rfind(|m| m.kind() == Some(Kind::Trading)).map(|m| m.body[0]);
+    assert_eq!((b.oms.halt(), trading), (Halt::None, Some(1)));
+}
