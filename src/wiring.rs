@@ -111,7 +111,7 @@ pub struct Live {
     killer: RunnerHandle,
     hot_stop: Arc<AtomicBool>,
     kill_stop: Arc<AtomicBool>,
-    dead: Arc<AtomicBool>,
+    dead: Vec<Arc<AtomicBool>>,
     dialer: Dialer,
     snapshots: SnapshotWorker,
     last: Arc<Mutex<Option<OmsFinal>>>,
@@ -337,7 +337,11 @@ impl Live {
         .map_err(|e| what("snapshot thread")(e.to_string()))?;
 
         // Armed as late as possible: from here on the agents must beat.
-        let duty = kill_duty(switch, config, setup.state_dir, watched, Some(signal), clock.now())?;
+        let mut duty = kill_duty(switch, config, setup.state_dir, watched, Some(signal), clock.now())?;
+        // Raised by a thread that panics; the kill thread's own is seen by those who send, in its beat.
+        let dead: Vec<Arc<AtomicBool>> = topology.threads.iter().map(|_| Arc::default()).collect();
+        let others = topology.threads.iter().zip(&dead).filter(|(t, _)| !t.agents.contains(&AgentName::Kill));
+        duty.watch_threads(others.map(|(t, flag)| (t.name.clone(), flag.clone())).collect());
         let beats_read = here.iter().map(|a| segment.beat_reader(a)).collect::<Result<Vec<_>, _>>()?;
         let handles = Handles::default();
         let killer = KillAgent::new(duty, beats_read, vec![handles.clone()]);
@@ -429,14 +433,10 @@ impl Live {
             };
             Some(Door::open(parts).map_err(|e| what("door")(e.to_string()))?)
         };
-        let (hot_stop, kill_stop, dead) = (
-            Arc::new(AtomicBool::new(false)),
-            Arc::new(AtomicBool::new(false)),
-            Arc::new(AtomicBool::new(false)),
-        );
+        let (hot_stop, kill_stop) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let mut hot = Vec::new();
         let mut kill_handle = None;
-        for thread in &topology.threads {
+        for (thread, dead) in topology.threads.iter().zip(&dead) {
             let mut boxed: Vec<Box<dyn Agent + Send>> = Vec::new();
             let (mut sink, mut tape_sink) = (BeatSink::default(), TapeSink::default());
             for name in &thread.agents {
@@ -562,7 +562,7 @@ impl Live {
 
     /// Whether some thread has died by panic.
     pub fn is_dead(&self) -> bool {
-        self.dead.load(Ordering::Acquire)
+        self.dead.iter().any(|flag| flag.load(Ordering::Acquire))
     }
 
     /// What fetching of snapshots has come to.

@@ -32,8 +32,8 @@ pub struct Console {
     pub dir: PathBuf,
     /// Where its latch is.
     pub state_dir: PathBuf,
-    /// Some thread has died by panic.
-    pub dead: Arc<AtomicBool>,
+    /// Raised by each thread that dies by panic.
+    pub dead: Vec<Arc<AtomicBool>>,
     /// The reading end of listings, while no listing is under way.
     pub listing: Option<Consumer<Listed>>,
     /// A re-arm is under way.
@@ -53,6 +53,6 @@ impl Console {
 
     /// Some thread has died: nobody may be left to carry anything out.
     pub fn is_dead(&self) -> bool {
-        self.dead.load(Ordering::Acquire)
+        self.dead.iter().any(|flag| flag.load(Ordering::Acquire))
     }
 }

@@ -11,6 +11,8 @@ use crate::line::{Line, LineSample};
 use crate::logic::{Inputs, KillConfig, KillLogic, Settle, State, Watched};
 use crate::signal::SignalFlag;
 use crate::trip::{Fault, Source, Trip, TripId};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use wire::Ts;
 
 /// What a kill thread is made of.
@@ -39,6 +41,8 @@ pub struct KillDuty {
     lines: Vec<Box<dyn Line>>,
     samples: Vec<LineSample>,
     signal: Option<SignalFlag>,
+    /// Raised by a thread that panics, in the order of the names that the logic knows.
+    panics: Vec<Arc<AtomicBool>>,
     /// Command word as last taken note of.
     command_seen: u64,
     logic: KillLogic,
@@ -57,6 +61,7 @@ impl KillDuty {
         let config = KillConfig {
             lines: parts.lines.iter().map(|line| line.name().to_string()).collect(),
             agents: parts.agents,
+            threads: Vec::new(),
             ack_deadline_ns: parts.ack_deadline_ns,
             settle_ns: parts.settle_ns,
         };
@@ -66,6 +71,7 @@ impl KillDuty {
             samples: Vec::with_capacity(parts.lines.len()),
             lines: parts.lines,
             signal: parts.signal,
+            panics: Vec::new(),
             command_seen: 0,
             logic: KillLogic::new(config),
             trip: None,
@@ -75,6 +81,13 @@ impl KillDuty {
         };
         duty.come_up(now);
         duty
+    }
+
+    /// Watches threads from now on, by name: each raises its flag when it panics, and that trips.
+    pub fn watch_threads(&mut self, threads: Vec<(String, Arc<AtomicBool>)>) {
+        let (names, flags) = threads.into_iter().unzip();
+        self.logic.watch_threads(names);
+        self.panics = flags;
     }
 
     /// One cycle. `now` is asked once, after the lines have been sampled, so that a trip's time is that of its word
@@ -92,7 +105,8 @@ impl KillDuty {
         let now = now();
         self.switch.beat(now, self.cycle);
         let (signal, command) = (self.signal_raised(), self.commanded());
-        let inputs = Inputs { lines: &self.samples, beats, signal, command };
+        let panicked = self.panicked();
+        let inputs = Inputs { lines: &self.samples, beats, signal, panicked, command };
         if let Some(trip) = self.logic.poll(now, &inputs) {
             self.give_the_word(&trip);
         }
@@ -118,7 +132,8 @@ impl KillDuty {
         let signals = self.signal.as_ref().map_or(0, SignalFlag::count);
         let command = self.switch.command();
         self.sample();
-        let inputs = Inputs { lines: &self.samples, beats, signal: false, command: None };
+        let panicked = self.panicked();
+        let inputs = Inputs { lines: &self.samples, beats, signal: false, panicked, command: None };
         self.logic.poll(now, &inputs);
         let lines: Vec<(&str, LineSample)> =
             self.lines.iter().map(|line| line.name()).zip(self.samples.iter().copied()).collect();
@@ -267,6 +282,11 @@ impl KillDuty {
 
     fn signal_raised(&self) -> bool {
         self.signal.as_ref().is_some_and(SignalFlag::is_raised)
+    }
+
+    fn panicked(&self) -> Option<u16> {
+        // Acquire: partner of the flag's raising in the panic hook.
+        self.panics.iter().position(|flag| flag.load(Ordering::Acquire)).map(|thread| thread as u16)
     }
 
     fn commanded(&self) -> Option<Source> {

@@ -31,6 +31,8 @@ pub struct KillConfig {
     pub lines: Vec<String>,
     /// Agents, in the order of the beats.
     pub agents: Vec<Watched>,
+    /// Names of the threads whose panic trips.
+    pub threads: Vec<String>,
     /// How long senders have to acknowledge before they are aborted, ns from the trip.
     pub ack_deadline_ns: u64,
     /// How long every line must have been closed before a re-arm is considered, ns. The only debounce there is.
@@ -83,6 +85,8 @@ pub struct Inputs<'a> {
     pub beats: &'a [Ts],
     /// Whether SIGUSR1 has arrived.
     pub signal: bool,
+    /// Number of a watched thread that has panicked.
+    pub panicked: Option<u16>,
     /// Command word: [`Source::Command`] or [`Source::Test`] when somebody asked.
     pub command: Option<Source>,
 }
@@ -119,6 +123,11 @@ impl KillLogic {
     /// The configuration.
     pub fn config(&self) -> &KillConfig {
         &self.config
+    }
+
+    /// Names of the threads whose panic trips from now on.
+    pub fn watch_threads(&mut self, names: Vec<String>) {
+        self.config.threads = names;
     }
 
     /// Where the switch stands.
@@ -183,6 +192,7 @@ impl KillLogic {
         let name = match source {
             Source::Line { line } => self.config.lines.get(line as usize),
             Source::StaleBeat { agent } => self.config.agents.get(agent as usize).map(|w| &w.agent),
+            Source::Panic { thread } => self.config.threads.get(thread as usize),
             _ => None,
         };
         name.map_or("", String::as_str)
@@ -197,6 +207,10 @@ impl KillLogic {
         }
         if let Some(source) = inputs.command {
             return Some((source, Fault::Asked));
+        }
+        // Before the beats: those of all its agents go stale with it, and say less.
+        if let Some(thread) = inputs.panicked {
+            return Some((Source::Panic { thread }, Fault::Panicked));
         }
         self.config.agents.iter().enumerate().find_map(|(i, watched)| {
             let fault = match inputs.beats.get(i) {
@@ -228,7 +242,8 @@ mod tests {
     use super::*;
 
     const MS: u64 = 1_000_000;
-    const GOOD: Inputs<'_> = Inputs { lines: &[Ok(()), Ok(())], beats: &[], signal: false, command: None };
+    const GOOD: Inputs<'_> =
+        Inputs { lines: &[Ok(()), Ok(())], beats: &[], signal: false, panicked: None, command: None };
 
     fn logic(agents: &[u64]) -> KillLogic {
         let agents = agents.iter().enumerate();
@@ -236,6 +251,7 @@ mod tests {
         let mut logic = KillLogic::new(KillConfig {
             lines: vec!["estop".into(), "door".into()],
             agents: agents.collect(),
+            threads: vec!["hot".into(), "cold".into()],
             ack_deadline_ns: 5 * MS,
             settle_ns: 0,
         });
@@ -273,6 +289,8 @@ mod tests {
         let unsampled = (Source::Line { line: 1 }, Fault::Line(LineFault::Unsampled));
         assert_eq!(tripped(&Inputs { lines: &[Ok(())], ..GOOD }), unsampled);
         assert_eq!(tripped(&Inputs { signal: true, ..GOOD }), (Source::Signal, Fault::Asked));
+        let panicked = tripped(&Inputs { panicked: Some(1), ..GOOD });
+        assert_eq!(panicked, (Source::Panic { thread: 1 }, Fault::Panicked));
         for source in [Source::Command, Source::Test] {
             assert_eq!(tripped(&Inputs { command: Some(source), ..GOOD }), (source, Fault::Asked));
         }

@@ -22,6 +22,11 @@ pub enum Source {
         /// Number of the agent, in order of configuration.
         agent: u16,
     },
+    /// A watched thread has panicked.
+    Panic {
+        /// Number of the thread, in the order in which they are watched.
+        thread: u16,
+    },
     /// An operator's command.
     Command,
     /// A drill.
@@ -40,6 +45,7 @@ impl Source {
             Source::Command => 4,
             Source::Test => 5,
             Source::Latch => 6,
+            Source::Panic { thread } => 7 | (thread as u64) << 8,
         }
     }
 
@@ -52,6 +58,7 @@ impl Source {
             4 => Source::Command,
             5 => Source::Test,
             6 => Source::Latch,
+            7 => Source::Panic { thread: number },
             _ => return None,
         };
         (source.to_word() == word).then_some(source)
@@ -67,6 +74,7 @@ impl fmt::Display for Source {
             Source::Command => write!(f, "command"),
             Source::Test => write!(f, "test"),
             Source::Latch => write!(f, "latch"),
+            Source::Panic { thread } => write!(f, "panic {thread}"),
         }
     }
 }
@@ -86,6 +94,7 @@ impl FromStr for Source {
             ("command", None) => Source::Command,
             ("test", None) => Source::Test,
             ("latch", None) => Source::Latch,
+            ("panic", Some(thread)) => Source::Panic { thread },
             _ => return Err(()),
         };
         // Exactly as written by `Display`: no `line 07`.
@@ -119,6 +128,8 @@ pub enum Fault {
     Unwatched,
     /// The latch could not be read at start.
     Unreadable,
+    /// The thread panicked: none of its agents will ever run again.
+    Panicked,
 }
 
 impl fmt::Display for Fault {
@@ -132,6 +143,7 @@ impl fmt::Display for Fault {
             }
             Fault::Unwatched => write!(f, "watched agent without a beat"),
             Fault::Unreadable => write!(f, "latch of an earlier trip unreadable"),
+            Fault::Panicked => write!(f, "the thread panicked"),
         }
     }
 }
@@ -219,6 +231,7 @@ mod tests {
             Source::Command,
             Source::Test,
             Source::Latch,
+            Source::Panic { thread: 2 },
         ];
         for source in all {
             assert_eq!(Source::from_word(source.to_word()), Some(source));
@@ -227,7 +240,7 @@ mod tests {
         for text in ["", "line", "line 07", "line -1", "signal 0", "Line 1", "line 65536", "line 1 "] {
             assert_eq!(text.parse::<Source>(), Err(()), "{text:?}");
         }
-        for word in [0, 7, 2 | 1 << 8, 1 | 1 << 24, u64::MAX] {
+        for word in [0, 8, 2 | 1 << 8, 1 | 1 << 24, u64::MAX] {
             assert_eq!(Source::from_word(word), None);
         }
     }

@@ -7,6 +7,7 @@
 
 mod latch;
 mod link;
+mod panic;
 mod rig;
 
 use std::sync::{Mutex, PoisonError};
@@ -115,4 +116,12 @@ fn a_frozen_sender_is_cut_and_its_order_never_leaves() {
         }
     }
     panic!("no order was caught in {ATTEMPTS} attempts");
+}
+
+#[test]
+fn a_panic_shuts_the_gate_and_names_its_thread() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    // On a thread of its own: starting an engine pins the thread that does it.
+    let thread = std::thread::spawn(panic::run);
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
 }

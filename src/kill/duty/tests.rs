@@ -107,6 +107,28 @@ fn a_press_gives_the_word_latches_and_waits_for_everyone() {
 }
 
 #[test]
+fn a_panic_trips_at_once_names_its_thread_and_bars_a_rearm() {
+    let host = Host::new("duty-panic");
+    let mut duty = host.start(0);
+    let (hot, cold) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    duty.watch_threads(vec![("cold".into(), cold), ("hot".into(), hot.clone())]);
+    assert_eq!(duty.cycle(|| at(1), &[at(1)], &mut no_abort), State::Armed);
+    hot.store(true, Ordering::Release);
+    // The beats are as fresh as can be.
+    assert_eq!(duty.cycle(|| at(2), &[at(2)], &mut no_abort), State::Tripped);
+    let record = duty.trip().unwrap().clone();
+    assert_eq!((record.source, record.subject.as_str()), (Source::Panic { thread: 1 }, "hot"));
+    assert_eq!(record.detail, "the thread panicked");
+    assert_eq!(host.latch(), LatchState::Tripped(record.clone()));
+    duty.cycle(|| at(8), &[at(8)], &mut |_| true);
+    let refused = duty.rearm(at(1_000), &[at(1_000)], &record.id.to_string(), host.uid());
+    assert!(
+        matches!(&refused, Err(RearmError::Source { subject, .. }) if subject == "hot"),
+        "a dead thread is re-armed: {refused:?}"
+    );
+}
+
+#[test]
 fn who_does_not_acknowledge_is_aborted_past_the_deadline() {
     let host = Host::new("duty-abort");
     let mut duty = host.start(0);
