@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use agent::{CycleSink, RingId};
+use agent::{CycleSink, Pulse, RingId, SlowBeat};
 use net::{CloseReason, link};
 use rings::Ident;
 use stats::{
@@ -198,7 +198,7 @@ pub fn layout(slots: usize) -> Layout {
 struct Totals {
     /// With what others of this name had counted before.
     cells: Vec<(Counter, u64)>,
-    published: Ts,
+    beat: SlowBeat,
 }
 
 impl Totals {
@@ -209,16 +209,12 @@ impl Totals {
             Ok((cell, before))
         };
         let cells = names.into_iter().map(cell).collect::<Result<_, _>>()?;
-        Ok(Totals { cells, published: Ts(0) })
+        Ok(Totals { cells, beat: SlowBeat::new(PUBLISH_NS) })
     }
 
     #[inline]
     fn due(&mut self, now: Ts) -> bool {
-        let due = now.since_ns(self.published) >= PUBLISH_NS;
-        if due {
-            self.published = now;
-        }
-        due
+        self.beat.due(now)
     }
 
     fn set(&self, totals: impl IntoIterator<Item = u64>) {
@@ -552,14 +548,15 @@ impl CycleSink for BeatSink {
         }
     }
 
-    fn beat(&mut self, agent: usize, now: Ts, cycle: u64, work: usize, cycle_ns: u64) {
+    fn beat(&mut self, agent: usize, pulse: &Pulse) {
         if let Some(beat) = self.beats.get(agent)
             && !self.is_muted(agent)
         {
-            beat.beat(now, cycle);
+            beat.beat(pulse.now, pulse.cycle);
             beat.state(AgentState::Running);
-            beat.work(work as u64);
-            beat.longest(now, cycle_ns);
+            beat.work(pulse.work as u64);
+            beat.longest(pulse.now, pulse.longest_ns);
+            beat.duty(pulse.busy_ns, pulse.slow, pulse.slow_ns);
         }
     }
 

@@ -13,6 +13,7 @@ mod members;
 #[cfg(test)]
 mod tests;
 
+use agent::SlowBeat;
 use book::Top;
 use orders::{Applied, Fill, Ledger, LedgerError, LedgerFill, Order, OrderTable};
 use risk::Gate;
@@ -130,7 +131,7 @@ pub struct Oms {
     moved: bool,
     /// The first slot of which a new gateway has not been told; `None` = it has been told of all.
     to_introduce: Option<u32>,
-    timer: Ts,
+    timer: SlowBeat,
     source: u16,
     /// What has been counted.
     pub counts: OmsCounts,
@@ -214,7 +215,7 @@ impl Oms {
             standing: Standing::default(),
             moved: false,
             to_introduce: None,
-            timer: Ts(0),
+            timer: SlowBeat::new(TIMER_NS),
             source: 0,
             counts: OmsCounts::default(),
         })
@@ -599,8 +600,7 @@ impl Oms {
     /// Once a cycle: whether trading is on, and every 10 ms the deadlines.
     #[inline]
     pub fn on_cycle(&mut self, inputs: &OmsInputs, port: &mut impl OmsPort) {
-        if inputs.now.since_ns(self.timer) >= TIMER_NS {
-            self.timer = inputs.now;
+        if self.timer.due(inputs.now) {
             port.timer();
             self.deadlines(inputs.now, port);
         }

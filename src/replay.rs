@@ -12,7 +12,7 @@ mod why;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use agent::{Agent, Clock, Cycle, CycleSink, RingId, VirtualClock};
+use agent::{Agent, Clock, Cycle, CycleSink, Pulse, RingId, VirtualClock};
 use journal::{File, Item, Kind, OpenError, Put, Scan, Script, Session, Tail, Tape, Tapes};
 use kill::{KillSwitch, is_tripped};
 use serde_json::Value;
@@ -385,7 +385,7 @@ impl CycleSink for Took<'_> {
         self.0.took(ring.0 as u8, count);
     }
 
-    fn beat(&mut self, _: usize, _: Ts, _: u64, _: usize, _: u64) {}
+    fn beat(&mut self, _: usize, _: &Pulse) {}
 }
 
 /// Name of a recorded agent.

@@ -456,7 +456,7 @@ impl Live {
                 boxed.append(&mut observers);
             }
             let is_kill = thread.agents == [AgentName::Kill];
-            let spec = thread_spec(thread);
+            let spec = thread_spec(thread, config.runtime.slow_cycle_us);
             let stop = if is_kill { kill_stop.clone() } else { hot_stop.clone() };
             let spawned = if taping.is_some() {
                 Runner::spawn_watched(spec, boxed, clock.clone(), (sink, tape_sink), stop, dead.clone())
@@ -599,9 +599,15 @@ impl Live {
     }
 }
 
-/// What a thread of the table is to be.
-pub fn thread_spec(thread: &topology::Thread) -> ThreadSpec {
-    ThreadSpec { name: thread.name.clone(), core: thread.core, idle: idle(thread.idle), fifo: thread.fifo }
+/// What a thread of the table is to be; duty cycles above `slow_cycle_us` count as slow.
+pub fn thread_spec(thread: &topology::Thread, slow_cycle_us: u32) -> ThreadSpec {
+    ThreadSpec {
+        name: thread.name.clone(),
+        core: thread.core,
+        idle: idle(thread.idle),
+        fifo: thread.fifo,
+        slow_ns: u64::from(slow_cycle_us) * 1_000,
+    }
 }
 
 fn idle(idle: topology::Idle) -> Idle {

@@ -66,6 +66,25 @@ impl<A: Agent + ?Sized> Agent for &mut A {
     }
 }
 
+/// A heartbeat: how far an agent is, and what its duty cycles since the beat before were like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pulse {
+    /// When the cycle ended.
+    pub now: Ts,
+    /// Its number.
+    pub cycle: u64,
+    /// Work done since the beat before.
+    pub work: usize,
+    /// Longest cycle since the beat before, ns.
+    pub longest_ns: u64,
+    /// Time since the beat before in cycles that found work, ns.
+    pub busy_ns: u64,
+    /// Cycles since the beat before that took longer than `slow_ns`.
+    pub slow: u64,
+    /// What counts as long, ns.
+    pub slow_ns: u64,
+}
+
 /// Where a thread's agents report. One sink a thread, called on that thread; it must not allocate or block.
 ///
 /// `agent` is the index in the order given to the invoker.
@@ -86,10 +105,9 @@ pub trait CycleSink: Send {
     /// which the agent reported: this is the interleaving that replay follows.
     fn record(&mut self, agent: usize, cycle: u64, ring: RingId, count: u32);
 
-    /// Heartbeat at the end of cycle `cycle`: at most every [`Cycle::BEAT_NS`], and always when the cycle was
-    /// the agent's longest so far. `work` = done since the previous beat; `cycle_ns` = longest cycle since
-    /// the previous beat.
-    fn beat(&mut self, agent: usize, now: Ts, cycle: u64, work: usize, cycle_ns: u64);
+    /// Heartbeat at the end of a cycle: at most every [`Cycle::BEAT_NS`], and always when the cycle was the agent's
+    /// longest so far.
+    fn beat(&mut self, agent: usize, pulse: &Pulse);
 
     /// Agent `agent` will not run again: its `on_close` has returned, or it has panicked. The last word about it.
     fn ended(&mut self, agent: usize, by_panic: bool) {
@@ -111,8 +129,8 @@ impl<S: CycleSink + ?Sized> CycleSink for Box<S> {
         (**self).record(agent, cycle, ring, count);
     }
 
-    fn beat(&mut self, agent: usize, now: Ts, cycle: u64, work: usize, cycle_ns: u64) {
-        (**self).beat(agent, now, cycle, work, cycle_ns);
+    fn beat(&mut self, agent: usize, pulse: &Pulse) {
+        (**self).beat(agent, pulse);
     }
 
     fn ended(&mut self, agent: usize, by_panic: bool) {
@@ -139,9 +157,9 @@ impl<A: CycleSink, B: CycleSink> CycleSink for (A, B) {
         self.1.record(agent, cycle, ring, count);
     }
 
-    fn beat(&mut self, agent: usize, now: Ts, cycle: u64, work: usize, cycle_ns: u64) {
-        self.0.beat(agent, now, cycle, work, cycle_ns);
-        self.1.beat(agent, now, cycle, work, cycle_ns);
+    fn beat(&mut self, agent: usize, pulse: &Pulse) {
+        self.0.beat(agent, pulse);
+        self.1.beat(agent, pulse);
     }
 
     fn ended(&mut self, agent: usize, by_panic: bool) {
@@ -154,7 +172,7 @@ impl<A: CycleSink, B: CycleSink> CycleSink for (A, B) {
 impl CycleSink for () {
     fn record(&mut self, _: usize, _: u64, _: RingId, _: u32) {}
 
-    fn beat(&mut self, _: usize, _: Ts, _: u64, _: usize, _: u64) {}
+    fn beat(&mut self, _: usize, _: &Pulse) {}
 }
 
 /// What an agent is given for one duty cycle.
@@ -172,6 +190,9 @@ impl<'a> Cycle<'a> {
 
     /// Longest that one cycle goes on taking messages, ns.
     pub const BUDGET_NS: u64 = 20_000;
+
+    /// A cycle that took longer counts as slow unless the thread is told otherwise, ns: five budgets.
+    pub const SLOW_NS: u64 = 100_000;
 
     /// Shortest time between two heartbeats of an agent, ns.
     pub const BEAT_NS: u64 = 100_000;
@@ -267,7 +288,7 @@ mod tests {
             fn record(&mut self, _: usize, _: u64, _: RingId, _: u32) {
                 self.0 += 1;
             }
-            fn beat(&mut self, _: usize, _: Ts, _: u64, _: usize, _: u64) {}
+            fn beat(&mut self, _: usize, _: &Pulse) {}
         }
         let clock = Clock::Virtual(VirtualClock::new(Ts(0)));
         let mut sink = Count(0);

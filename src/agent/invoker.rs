@@ -2,7 +2,7 @@
 
 use wire::Ts;
 
-use crate::{Agent, Clock, Cycle, CycleSink};
+use crate::{Agent, Clock, Cycle, CycleSink, Pulse};
 
 /// What an agent did in its life.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +15,10 @@ pub struct AgentTotals {
     pub work: u64,
     /// Longest of them, ns.
     pub longest_ns: u64,
+    /// Time in those that found work, ns.
+    pub busy_ns: u64,
+    /// Those that took longer than the bound.
+    pub slow: u64,
 }
 
 /// Agents of one thread, in the order in which each turn steps them.
@@ -23,15 +27,14 @@ pub struct Invoker<'a, S: CycleSink> {
     clock: Clock,
     sink: S,
     running: usize,
+    slow_ns: u64,
 }
 
 struct Seat<'a> {
     agent: Box<dyn Agent + 'a>,
     totals: AgentTotals,
-    /// Time of the last beat, and work and longest cycle since.
-    beat: Ts,
-    beat_work: usize,
-    beat_longest_ns: u64,
+    /// What goes out with the next beat; `now` is the time of the last.
+    pulse: Pulse,
 }
 
 impl<'a, S: CycleSink> Invoker<'a, S> {
@@ -40,11 +43,16 @@ impl<'a, S: CycleSink> Invoker<'a, S> {
         let seat = |agent: Box<dyn Agent + 'a>| Seat {
             totals: AgentTotals { name: agent.name().to_owned(), ..AgentTotals::default() },
             agent,
-            beat: Ts(0),
-            beat_work: 0,
-            beat_longest_ns: 0,
+            pulse: Pulse::default(),
         };
-        Invoker { agents: agents.into_iter().map(seat).collect(), clock, sink, running: 0 }
+        let slow_ns = Cycle::SLOW_NS;
+        Invoker { agents: agents.into_iter().map(seat).collect(), clock, sink, running: 0, slow_ns }
+    }
+
+    /// Counts cycles that take longer than `ns` as slow, instead of [`Cycle::SLOW_NS`].
+    pub fn with_slow_ns(mut self, ns: u64) -> Self {
+        self.slow_ns = ns;
+        self
     }
 
     /// Calls `on_start` of each agent in order.
@@ -90,7 +98,7 @@ impl<'a, S: CycleSink> Invoker<'a, S> {
         let work = seat.agent.do_work(&mut cycle);
         self.sink.end(i, seat.totals.cycles, started);
         let now = self.clock.now();
-        seat.account(i, started, now, work, &mut self.sink);
+        seat.account(i, started, now, work, self.slow_ns, &mut self.sink);
         (work, now)
     }
 
@@ -111,6 +119,7 @@ impl<'a, S: CycleSink> Invoker<'a, S> {
             seat.agent.on_close(now);
             self.sink.closed(i, seat.totals.cycles + 1, now);
             self.sink.ended(i, false);
+            seat.settle();
         }
     }
 
@@ -147,19 +156,39 @@ impl<'a, S: CycleSink> Invoker<'a, S> {
 
 impl Seat<'_> {
     #[inline]
-    fn account<S: CycleSink>(&mut self, i: usize, started: Ts, now: Ts, work: usize, sink: &mut S) {
+    fn account<S: CycleSink>(
+        &mut self,
+        i: usize,
+        started: Ts,
+        now: Ts,
+        work: usize,
+        slow_ns: u64,
+        sink: &mut S,
+    ) {
         let cycle_ns = now.since_ns(started);
         self.totals.work = self.totals.work.wrapping_add(work as u64);
-        self.beat_work = self.beat_work.saturating_add(work);
-        self.beat_longest_ns = self.beat_longest_ns.max(cycle_ns);
-        let longest = cycle_ns > self.totals.longest_ns;
-        if longest || self.totals.cycles == 1 || now.since_ns(self.beat) >= Cycle::BEAT_NS {
-            self.totals.longest_ns = self.totals.longest_ns.max(cycle_ns);
-            sink.beat(i, now, self.totals.cycles, self.beat_work, self.beat_longest_ns);
-            self.beat = now;
-            self.beat_work = 0;
-            self.beat_longest_ns = 0;
+        let pulse = &mut self.pulse;
+        pulse.work = pulse.work.saturating_add(work);
+        pulse.longest_ns = pulse.longest_ns.max(cycle_ns);
+        if work > 0 {
+            pulse.busy_ns += cycle_ns;
         }
+        pulse.slow += (cycle_ns > slow_ns) as u64;
+        let longest = cycle_ns > self.totals.longest_ns;
+        if longest || self.totals.cycles == 1 || now.since_ns(pulse.now) >= Cycle::BEAT_NS {
+            (pulse.now, pulse.cycle, pulse.slow_ns) = (now, self.totals.cycles, slow_ns);
+            sink.beat(i, pulse);
+            self.settle();
+        }
+    }
+
+    /// What has gone out with a beat, or never will, belongs to the totals.
+    fn settle(&mut self) {
+        let Pulse { now, longest_ns, busy_ns, slow, .. } = self.pulse;
+        self.totals.longest_ns = self.totals.longest_ns.max(longest_ns);
+        self.totals.busy_ns += busy_ns;
+        self.totals.slow += slow;
+        self.pulse = Pulse { now, ..Pulse::default() };
     }
 }
 
@@ -208,8 +237,8 @@ mod tests {
         fn record(&mut self, agent: usize, cycle: u64, ring: RingId, count: u32) {
             self.records.push((agent, cycle, ring.0, count));
         }
-        fn beat(&mut self, agent: usize, now: Ts, cycle: u64, work: usize, cycle_ns: u64) {
-            self.beats.push((agent, now.0, cycle, work, cycle_ns));
+        fn beat(&mut self, agent: usize, p: &Pulse) {
+            self.beats.push((agent, p.now.0, p.cycle, p.work, p.longest_ns));
         }
     }
 
@@ -261,6 +290,58 @@ mod tests {
         invoker.step_agent(0);
         assert_eq!(invoker.sink_mut().beats[1..], [(0, 1_111_000, 51, 150, 1_000)]);
         assert_eq!(invoker.totals(0).map(|t| (t.cycles, t.work, t.longest_ns)), Some((51, 153, 1_000)));
+    }
+
+    #[test]
+    fn busy_time_and_slow_cycles_are_counted_whole() {
+        /// Finds work in every second cycle; the n-th takes n us.
+        struct Uneven(VirtualClock);
+        impl Agent for Uneven {
+            fn name(&self) -> &str {
+                "uneven"
+            }
+            fn do_work(&mut self, cycle: &mut Cycle<'_>) -> usize {
+                self.0.advance_ns(cycle.number() * 1_000);
+                (cycle.number() % 2 * 3) as usize
+            }
+        }
+        #[derive(Default)]
+        struct Sum(Pulse, u64);
+        impl CycleSink for Sum {
+            fn record(&mut self, _: usize, _: u64, _: RingId, _: u32) {}
+            fn beat(&mut self, _: usize, p: &Pulse) {
+                self.0 = Pulse {
+                    work: self.0.work + p.work,
+                    busy_ns: self.0.busy_ns + p.busy_ns,
+                    slow: self.0.slow + p.slow,
+                    longest_ns: self.0.longest_ns.max(p.longest_ns),
+                    ..*p
+                };
+                self.1 += 1;
+            }
+        }
+        for cycles in [1u64, 7, 150, 151] {
+            let time = VirtualClock::new(Ts(0));
+            let agents: Vec<Box<dyn Agent>> = vec![Box::new(Uneven(time.clone()))];
+            let mut invoker = Invoker::new(agents, Clock::Virtual(time), Sum::default()).with_slow_ns(50_000);
+            (0..cycles).for_each(|_| drop(invoker.step()));
+            invoker.close();
+            let odd_us: u64 = (1..=cycles).step_by(2).sum();
+            let want = (odd_us * 1_000, cycles.saturating_sub(50), cycles * 1_000);
+            let totals = invoker.totals(0).expect("one").clone();
+            assert_eq!((totals.busy_ns, totals.slow, totals.longest_ns), want, "{cycles} cycles");
+            // Every cycle is longer than all before: each has beaten, so the beats say the same.
+            let Sum(told, beats) = invoker.sink_mut();
+            assert_eq!((told.busy_ns, told.slow, told.longest_ns), want, "{cycles} cycles");
+            assert_eq!((*beats, told.slow_ns, told.cycle), (cycles, 50_000, cycles));
+        }
+        // Equal cycles: most go out together, and none is counted twice or lost.
+        let time = VirtualClock::new(Ts(0));
+        let (_, mut invoker) = two(&time, 60_000);
+        (0..9).for_each(|_| drop(invoker.step_agent(0)));
+        invoker.close();
+        let totals = invoker.totals(0).expect("two");
+        assert_eq!((totals.busy_ns, totals.slow), (9 * 60_000, 0), "60 us is within the usual bound");
     }
 
     #[test]

@@ -13,6 +13,8 @@
 //!   stage stamp asks [`Cycle::stamp`].
 //! - What an agent took from its rings is reported per cycle to a [`CycleSink`]. A journal is a sink: it can be
 //!   added without touching an agent.
+//! - Every duty cycle is timed: its longest, the share of time in cycles that found work, and how many took longer
+//!   than a bound go out with the heartbeat ([`Pulse`]).
 //! - A panic is caught at the thread's edge, names thread and agent, and raises a shared flag before a single
 //!   line of it is printed ([`Runner`]).
 //! - After start nothing here allocates, locks or formats; the only system calls are those of the idle strategy
@@ -29,12 +31,14 @@ mod panic_flag;
 pub mod pool;
 pub mod probe;
 mod runner;
+mod slow_beat;
 mod tsc;
 
 pub use clock::{Clock, VirtualClock, WallClock};
-pub use cycle::{Agent, Cycle, CycleSink, RingId};
+pub use cycle::{Agent, Cycle, CycleSink, Pulse, RingId};
 pub use idle::Idle;
 pub use invoker::{AgentTotals, Invoker};
 pub use pool::Pool;
 pub use runner::{Exit, Panicked, Placement, Runner, RunnerHandle, SpawnError, ThreadSpec};
+pub use slow_beat::SlowBeat;
 pub use tsc::{Calibration, NoTsc, TscClock};

@@ -29,6 +29,8 @@ pub struct ThreadSpec {
     pub idle: Idle,
     /// SCHED_FIFO priority, 1..=99; `None` keeps the normal class.
     pub fifo: Option<u8>,
+    /// A duty cycle that takes longer counts as slow, ns.
+    pub slow_ns: u64,
 }
 
 /// Where a thread ended up.
@@ -216,7 +218,7 @@ fn live<S: CycleSink>(
     dead: &AtomicBool,
 ) -> Result<Exit, Panicked> {
     let agents = agents.into_iter().map(|a| -> Box<dyn Agent> { a }).collect();
-    let mut invoker = Invoker::new(agents, clock, sink);
+    let mut invoker = Invoker::new(agents, clock, sink).with_slow_ns(spec.slow_ns);
     // After a panic only `running`, the totals, the sink's `ended` and the other agents' `on_close` are touched:
     // the agent that panicked, whose state may be half written, is never called again.
     let end = catch_unwind(AssertUnwindSafe(|| {

@@ -1,6 +1,6 @@
 //! The strategy agent: market ring and order updates in, intents out.
 
-use agent::{Agent, Clock, Cycle, RingId};
+use agent::{Agent, Clock, Cycle, RingId, SlowBeat};
 use strategy::{INTENTS_MAX, Intents, Strategy};
 use wire::{Kind, Msg, OrderState, Ts, flag};
 
@@ -40,7 +40,7 @@ pub struct StrategyAgent<T> {
     ports: StrategyPorts,
     intents: Intents,
     mode: Word,
-    timer: Ts,
+    timer: SlowBeat,
     stopped: bool,
     sent: u64,
     refused: u64,
@@ -57,7 +57,7 @@ impl<T: Strategy> StrategyAgent<T> {
             ports,
             mode,
             intents: Intents::new(source, ttl_us),
-            timer: Ts(0),
+            timer: SlowBeat::new(TIMER_NS),
             stopped: false,
             sent: 0,
             refused: 0,
@@ -170,8 +170,7 @@ impl<T: Strategy> Agent for StrategyAgent<T> {
         if events > 0 {
             cycle.consumed(self.ports.market.1, events);
         }
-        if now.since_ns(self.timer) >= TIMER_NS && !self.stopped {
-            self.timer = now;
+        if !self.stopped && self.timer.due(now) {
             self.ports.tape.mark();
             self.intents.begin_at(now);
             let mode = self.mode.see(self.ports.told.mode() as u64);

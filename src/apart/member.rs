@@ -431,6 +431,6 @@ impl Parts<'_> {
             said.push(format!("went without: locked memory: {why}"));
         }
         let thread = topology.thread_of(agent).ok_or_else(|| refused("topology", "no thread for it"))?;
-        Ok(crate::wiring::thread_spec(thread))
+        Ok(crate::wiring::thread_spec(thread, self.config.runtime.slow_cycle_us))
     }
 }

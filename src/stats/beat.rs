@@ -8,6 +8,10 @@
 //! | 3 | when that one ended, [`Ts`] |
 //! | 4 | [`AgentState`] |
 //! | 5 | units of work done in all |
+//! | 6 | time in duty cycles that found work, ns in all |
+//! | 7 | duty cycles that took longer than word 8 |
+//! | 8 | what counts as long, ns |
+//! | 9 | time of the first beat, [`Ts`] |
 
 use crate::cells::{Cell, SharedCell};
 use wire::Ts;
@@ -18,6 +22,24 @@ pub(crate) const LONGEST_NS: usize = 2;
 pub(crate) const LONGEST_AT: usize = 3;
 pub(crate) const STATE: usize = 4;
 pub(crate) const WORK: usize = 5;
+pub(crate) const BUSY_NS: usize = 6;
+pub(crate) const SLOW: usize = 7;
+pub(crate) const SLOW_NS: usize = 8;
+pub(crate) const SINCE: usize = 9;
+
+/// Labels of the words, in order.
+pub(crate) const LABELS: [&str; 10] = [
+    "last_beat_ns",
+    "cycles",
+    "longest_cycle_ns",
+    "longest_cycle_at_ns",
+    "state",
+    "work",
+    "busy_ns",
+    "slow_cycles",
+    "slow_cycle_ns",
+    "first_beat_ns",
+];
 
 /// Where an agent is in its life, as far as it said so itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -75,6 +97,9 @@ impl Beat {
     #[inline]
     pub fn beat(&self, now: Ts, cycle: u64) {
         self.cell.store(CYCLE, cycle);
+        if self.cell.load(SINCE) == 0 {
+            self.cell.store(SINCE, now.0);
+        }
         // Release, read with Acquire by `BeatReader`: who sees this time sees what the agent did before.
         self.cell.store(LAST, now.0);
     }
@@ -95,6 +120,15 @@ impl Beat {
     #[inline]
     pub fn work(&self, units: u64) {
         self.cell.store(WORK, self.cell.load(WORK).wrapping_add(units));
+    }
+
+    /// Adds to what is known of the duty: `busy_ns` in cycles that found work, and `slow` cycles that took longer than
+    /// `slow_ns`.
+    #[inline]
+    pub fn duty(&self, busy_ns: u64, slow: u64, slow_ns: u64) {
+        self.cell.store(BUSY_NS, self.cell.load(BUSY_NS).wrapping_add(busy_ns));
+        self.cell.store(SLOW, self.cell.load(SLOW).wrapping_add(slow));
+        self.cell.store(SLOW_NS, slow_ns);
     }
 
     /// Says where the agent is in its life.

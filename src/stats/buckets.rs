@@ -19,7 +19,7 @@ pub const VALUE_MAX_NS: u64 = 100_000_000_000;
 pub const BUCKETS: usize = 28 * HALF;
 
 /// Half of the 2048 sub-buckets that three significant digits need.
-const HALF: usize = 1024;
+pub(crate) const HALF: usize = 1024;
 const HALF_BITS: u32 = 10;
 
 const _: () = assert!(index_of(VALUE_MAX_NS) < BUCKETS && index_of(u64::MAX) == index_of(VALUE_MAX_NS));

@@ -1,19 +1,28 @@
 //! What a statistics segment holds, declared before it exists, and the directory by which a reader finds it.
 //!
 //! ```text
-//! word      0 words in use   1 entries   2 first word of the directory   3..16 zero
+//! word      0 words in use   1 entries   2 first word of the directory
+//!           3 buckets that a histogram cuts each doubling into   4 largest value that it tells apart, ns
+//!           5..16 zero
 //! word     16 directory: entries of 8 words
 //!               0  kind (bits 0..8), name length in bytes (8..16), rows (16..64)
 //!               1  first word of the cell
 //!               2..8  name, UTF-8, little endian, 48 bytes
+//!             kinds: 1 counter   2 gauge   3 histogram   4 agent   5 orders   6 ticks
+//!                    7 the label of a word: `rows` is the kind whose rows it is in, the place is the word's number there
 //! behind it   cells, every group starting on a multiple of 16 words (128 bytes, two lines: the
 //!             adjacent-line prefetcher pulls pairs)
 //! ```
 //!
 //! The part of a name before its first dot says who writes it: `feed.messages` and `feed.gaps` share a line,
 //! `feed.messages` and `oms.orders` never do. So give every thread its own first part.
+//!
+//! Whoever knows this page reads any engine's statistics: names, labels and the cut of the histograms are all in the
+//! segment. Bucket `i` of a histogram with `h` buckets a doubling begins at `i` below `2h`, else at
+//! `(h + i mod h) << (i div h - 1)` ns ([`crate::buckets`]).
 
-use crate::buckets::BUCKETS;
+use crate::buckets::{BUCKETS, HALF, VALUE_MAX_NS};
+use crate::{beat, tick, trace};
 
 /// Longest name, bytes.
 pub const NAME_MAX: usize = 48;
@@ -48,12 +57,14 @@ pub enum CellKind {
     Orders = 5,
     /// Tick rows.
     Ticks = 6,
+    /// The label of one word in the rows of another kind.
+    Label = 7,
 }
 
 impl CellKind {
     pub(crate) fn from_u8(code: u8) -> Option<CellKind> {
         use CellKind::*;
-        [Counter, Gauge, Hist, Agent, Orders, Ticks].into_iter().find(|kind| *kind as u8 == code)
+        [Counter, Gauge, Hist, Agent, Orders, Ticks, Label].into_iter().find(|kind| *kind as u8 == code)
     }
 
     /// Words of a cell with this many rows, `None` when that is beyond any segment.
@@ -62,7 +73,7 @@ impl CellKind {
             return None;
         }
         Some(match self {
-            CellKind::Counter | CellKind::Gauge => 1,
+            CellKind::Counter | CellKind::Gauge | CellKind::Label => 1,
             CellKind::Hist => BUCKETS,
             CellKind::Agent => BEAT_WORDS,
             CellKind::Orders => rows * ORDER_WORDS,
@@ -166,10 +177,11 @@ impl Layout {
                 return Err(LayoutError::Twice { kind: entry.kind, name: entry.name.clone() });
             }
         }
+        let labels = labels(&entries);
         // Words that one owner writes lie together; a stable sort keeps the order of declaration within.
         let mut order: Vec<usize> = (0..entries.len()).collect();
         order.sort_by(|a, b| group(&entries[*a]).cmp(&group(&entries[*b])));
-        let mut at = HEAD_WORDS + entries.len() * ENTRY_WORDS;
+        let mut at = HEAD_WORDS + (entries.len() + labels.len()) * ENTRY_WORDS;
         let mut previous: Option<(u8, String)> = None;
         for i in order {
             let (rank, owner) = group(&entries[i]);
@@ -182,8 +194,28 @@ impl Layout {
             // `check` bounds the rows.
             at += entries[i].kind.words(entries[i].rows).unwrap_or(0);
         }
+        entries.extend(labels);
         Ok(Placed { entries, words: at.next_multiple_of(ALIGN_WORDS) })
     }
+}
+
+/// The labels of the words in the rows of every kind that is declared.
+fn labels(entries: &[Entry]) -> Vec<Entry> {
+    let tables: [(CellKind, &[&str]); 3] = [
+        (CellKind::Agent, &beat::LABELS),
+        (CellKind::Orders, &trace::LABELS),
+        (CellKind::Ticks, &tick::LABELS),
+    ];
+    let declared = tables.into_iter().filter(|(kind, _)| entries.iter().any(|entry| entry.kind == *kind));
+    let label = |kind: CellKind| {
+        move |(at, name): (usize, &&str)| Entry {
+            kind: CellKind::Label,
+            name: name.to_string(),
+            rows: kind as usize,
+            at,
+        }
+    };
+    declared.flat_map(|(kind, names)| names.iter().enumerate().map(label(kind))).collect()
 }
 
 /// Sort key of placement: single words by owner first, then everything larger on lines of its own.
@@ -226,6 +258,8 @@ impl Placed {
         words[0] = self.words as u64;
         words[1] = self.entries.len() as u64;
         words[2] = HEAD_WORDS as u64;
+        words[3] = HALF as u64;
+        words[4] = VALUE_MAX_NS;
         for entry in &self.entries {
             words.push(entry.kind as u64 | (entry.name.len() as u64) << 8 | (entry.rows as u64) << 16);
             words.push(entry.at as u64);
@@ -304,6 +338,7 @@ mod tests {
         let mut line_owner = std::collections::HashMap::new();
         let mut end = HEAD_WORDS + placed.entries.len() * ENTRY_WORDS;
         let mut by_place = placed.entries.clone();
+        by_place.retain(|entry| entry.kind != CellKind::Label);
         by_place.sort_by_key(|entry| entry.at);
         for entry in &by_place {
             assert!(entry.at >= end, "{} overlaps", entry.name);

@@ -36,8 +36,31 @@ pub struct AgentSnapshot {
     pub longest_at: Ts,
     /// Units of work done in all.
     pub work: u64,
+    /// Time of its first beat; `Ts(0)` = never.
+    pub since: Ts,
+    /// Time in duty cycles that found work, ns in all.
+    pub busy_ns: u64,
+    /// Duty cycles that took longer than `slow_ns`.
+    pub slow: u64,
+    /// What counts as long, ns; 0 = not said.
+    pub slow_ns: u64,
     /// What the agent last said of itself.
     pub state: AgentState,
+}
+
+impl AgentSnapshot {
+    /// Parts per million of its time that it spent in duty cycles that found work: since `earlier`, a look at the same
+    /// agent, or since its first beat. `None` while there is no time to divide by.
+    pub fn busy_ppm(&self, earlier: Option<&AgentSnapshot>) -> Option<u64> {
+        let (from, before_ns) = earlier.map_or((self.since, 0), |e| (e.last_beat.max(self.since), e.busy_ns));
+        let elapsed_ns = self.last_beat.since_ns(from);
+        let busy_ns = self.busy_ns.saturating_sub(before_ns);
+        if self.since == Ts(0) || elapsed_ns == 0 {
+            return None;
+        }
+        // The first cycle ended before it could be told from when on to count.
+        Some((u128::from(busy_ns) * 1_000_000 / u128::from(elapsed_ns)).min(1_000_000) as u64)
+    }
 }
 
 /// Everything in a segment at about one moment, in order of declaration.
@@ -104,12 +127,16 @@ impl StatsReader {
                     longest_ns: word(beat::LONGEST_NS),
                     longest_at: Ts(word(beat::LONGEST_AT)),
                     work: word(beat::WORK),
+                    since: Ts(word(beat::SINCE)),
+                    busy_ns: word(beat::BUSY_NS),
+                    slow: word(beat::SLOW),
+                    slow_ns: word(beat::SLOW_NS),
                     state: AgentState::from_u8(u8::try_from(word(beat::STATE)).unwrap_or(u8::MAX)),
                 }),
                 CellKind::Orders => {
                     snapshot.orders.extend((0..entry.rows).filter_map(|row| OrderTrace::read(&cell, row)));
                 }
-                CellKind::Ticks => {}
+                CellKind::Ticks | CellKind::Label => {}
             }
         }
         snapshot.orders.sort_by_key(|order| std::cmp::Reverse(order.risk));
@@ -168,6 +195,9 @@ mod tests {
         let beat = segment.beat("feed").unwrap();
         beat.beat(Ts(5_000), 17);
         beat.work(3);
+        beat.duty(2_000, 1, 800);
+        beat.beat(Ts(9_000), 18);
+        beat.duty(1_000, 0, 800);
         assert!(beat.longest(Ts(5_100), 900));
         assert!(!beat.longest(Ts(5_200), 899));
         beat.state(AgentState::Running);
@@ -193,8 +223,14 @@ mod tests {
         let feed = &dead.agents[0];
         assert_eq!(
             (feed.last_beat, feed.cycle, feed.longest_ns, feed.longest_at),
-            (Ts(5_000), 17, 900, Ts(5_100))
+            (Ts(9_000), 18, 900, Ts(5_100))
         );
+        assert_eq!((feed.since, feed.busy_ns, feed.slow, feed.slow_ns), (Ts(5_000), 3_000, 1, 800));
+        assert_eq!(feed.busy_ppm(None), Some(750_000));
+        let earlier = AgentSnapshot { last_beat: Ts(7_000), busy_ns: 2_800, ..feed.clone() };
+        assert_eq!(feed.busy_ppm(Some(&earlier)), Some(100_000));
+        assert_eq!(feed.busy_ppm(Some(feed)), None);
+        assert_eq!(dead.agents[1].busy_ppm(None), None);
         assert_eq!((feed.work, feed.state), (3, AgentState::Running));
         assert_eq!(dead.agents[1].state, AgentState::Absent);
         assert_eq!(dead.refused, 0);

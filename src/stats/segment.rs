@@ -17,7 +17,7 @@ pub const STATS_FILE: &str = "stats";
 /// Type id in the segment's header.
 pub const TYPE_ID: u32 = u32::from_le_bytes(*b"stat");
 /// Version of the layout that this crate writes and reads.
-pub const LAYOUT_VERSION: u32 = 1;
+pub const LAYOUT_VERSION: u32 = 2;
 
 /// Bits by which parts of a cell are marked as handed out. A table has one per column or half.
 const WHOLE: u16 = 1;

@@ -21,6 +21,10 @@ const PARSED: usize = 2;
 const SIGNAL_CAUSE: usize = 3;
 const SIGNAL: usize = 4;
 
+/// Labels of the words of a row, in order.
+pub(crate) const LABELS: [&str; 5] =
+    ["feed_cause_plus_1", "recv_ns", "parsed_ns", "strategy_cause_plus_1", "signal_ns"];
+
 fn row_at(cause: u32, rows: usize) -> usize {
     (cause as usize & (rows - 1)) * TICK_WORDS
 }

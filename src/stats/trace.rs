@@ -61,6 +61,20 @@ impl Field {
     }
 }
 
+/// Labels of the columns, in order.
+pub(crate) const LABELS: [&str; Field::ALL.len()] = [
+    "client_cycle",
+    "client_ns",
+    "cause",
+    "recv_ns",
+    "parsed_ns",
+    "signal_ns",
+    "risk_ns",
+    "sent_ns",
+    "acked_ns",
+    "state",
+];
+
 const _: () = assert!(Field::ALL.len() <= ORDER_WORDS);
 
 /// The writing end of some columns of the order trace.

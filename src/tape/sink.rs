@@ -1,6 +1,6 @@
 //! Where the cycles of one thread end on its agents' tapes.
 
-use agent::{CycleSink, RingId};
+use agent::{CycleSink, Pulse, RingId};
 use journal::Tape;
 use wire::Ts;
 
@@ -53,5 +53,5 @@ impl CycleSink for TapeSink {
         }
     }
 
-    fn beat(&mut self, _: usize, _: Ts, _: u64, _: usize, _: u64) {}
+    fn beat(&mut self, _: usize, _: &Pulse) {}
 }

@@ -149,6 +149,8 @@ pub struct Runtime {
     pub idle: IdleKind,
     /// Sleep of a thread that parks, µs.
     pub park_us: u32,
+    /// A duty cycle that takes longer is counted as slow, µs.
+    pub slow_cycle_us: u32,
     /// SCHED_FIFO priority of threads that never sleep; 0 = normal class.
     pub fifo_priority: u8,
     /// Lock all memory.
@@ -166,6 +168,7 @@ impl Default for Runtime {
         Runtime {
             idle: IdleKind::Pause,
             park_us: 200,
+            slow_cycle_us: 100,
             fifo_priority: 0,
             mlock: false,
             cores: Vec::new(),
@@ -181,6 +184,7 @@ const CORE_MAX: usize = 1_023;
 impl Runtime {
     pub(crate) fn check(&self, journal_on: bool, c: &mut Checker<'_>) {
         c.range("runtime.park_us", self.park_us, 1, 1_000_000);
+        c.range("runtime.slow_cycle_us", self.slow_cycle_us, 1, 1_000_000);
         c.range("runtime.fifo_priority", self.fifo_priority, 0, 99);
         for (i, core) in self.cores.iter().enumerate() {
             let key = format!("runtime.cores[{i}]");

@@ -79,6 +79,10 @@ fn agent_object(view: &View, agent: &AgentSnapshot) -> String {
         ("beat_age_ns", opt(view.age_ns(agent.last_beat))),
         ("cycle", agent.cycle.to_string()),
         ("work", agent.work.to_string()),
+        ("busy_ns", agent.busy_ns.to_string()),
+        ("busy_ppm", opt(agent.busy_ppm(None))),
+        ("slow_cycles", agent.slow.to_string()),
+        ("slow_cycle_ns", opt((agent.slow_ns > 0).then_some(agent.slow_ns))),
         ("longest_cycle_ns", agent.longest_ns.to_string()),
         ("longest_cycle_at_ns", opt(some_ts(agent.longest_at))),
     ])

@@ -15,7 +15,7 @@ pub(crate) fn render(view: &View, earlier: Option<&View>, orders: usize, sorted:
     head(view, &mut out);
     kill(view, &mut out);
     boards(view, &mut out);
-    agents(view, &mut out);
+    agents(view, earlier, &mut out);
     counters(view, earlier, &mut out);
     gauges(view, &mut out);
     latencies(view, &mut out);
@@ -147,7 +147,7 @@ fn stopped(kill: &ControlSnapshot, sender: &SenderSnapshot) -> String {
     }
 }
 
-fn agents(view: &View, out: &mut String) {
+fn agents(view: &View, earlier: Option<&View>, out: &mut String) {
     if view.stats.agents.is_empty() {
         return;
     }
@@ -158,22 +158,40 @@ fn agents(view: &View, out: &mut String) {
         ("beat age", Align::Right),
         ("cycle", Align::Right),
         ("work", Align::Right),
+        ("busy", Align::Right),
+        ("slow cycles", Align::Right),
         ("longest cycle", Align::Right),
         ("when", Align::Left),
     ]);
     for agent in &view.stats.agents {
-        table.row(agent_row(view, agent));
+        table.row(agent_row(view, earlier, agent));
     }
     table.render(out);
 }
 
-/// Name, state, age of the beat, cycle, work, longest cycle and when it was.
-pub(crate) fn agent_row(view: &View, agent: &AgentSnapshot) -> Vec<String> {
+/// Name, state, age of the beat, cycle, work, share of its time in cycles that found work, cycles that took too long,
+/// longest cycle and when it was.
+pub(crate) fn agent_row(view: &View, earlier: Option<&View>, agent: &AgentSnapshot) -> Vec<String> {
     let beat = view.age_ns(agent.last_beat).map_or("never".to_string(), |_| age(view, agent.last_beat));
     let when = view.age_ns(agent.longest_at).map_or(String::new(), |ns| format!("{} ago", duration(ns)));
     let longest = duration(agent.longest_ns);
     let state = agent.state.name().to_string();
-    vec![agent.name.clone(), state, beat, grouped(agent.cycle), grouped(agent.work), longest, when]
+    let busy = busy_ppm(view, earlier, agent)
+        .map_or("-".to_string(), |ppm| format!("{}.{} %", ppm / 10_000, ppm / 1_000 % 10));
+    let slow = match agent.slow_ns {
+        0 => "-".to_string(),
+        limit_ns => format!("{} over {}", grouped(agent.slow), duration(limit_ns)),
+    };
+    let (cycle, work) = (grouped(agent.cycle), grouped(agent.work));
+    vec![agent.name.clone(), state, beat, cycle, work, busy, slow, longest, when]
+}
+
+/// Parts per million of an agent's time that were busy since the earlier look, if that was at the same engine, or since
+/// its first beat.
+pub(crate) fn busy_ppm(view: &View, earlier: Option<&View>, agent: &AgentSnapshot) -> Option<u64> {
+    let then = earlier.filter(|earlier| earlier.header.created_ns == view.header.created_ns);
+    let then = then.and_then(|earlier| earlier.stats.agents.iter().find(|other| other.name == agent.name));
+    agent.busy_ppm(then)
 }
 
 /// Age of a time of the engine, said to be ahead when its clock is.

@@ -1,10 +1,12 @@
 //! What one look at an engine found, before it is shown.
 
-use anyhow::{Context, bail};
+use anyhow::{anyhow, bail};
 use kill::{ControlReader, ControlSnapshot};
-use rings::Header;
+use rings::{Header, SegmentError};
 use stats::boards::{BoardsReader, PositionBoard, TopBoard};
-use stats::{HistCounts, OrderTrace, STATS_FILE, Snapshot, StatsReader, instance};
+use stats::{
+    HistCounts, LAYOUT_VERSION, OrderTrace, STATS_FILE, Snapshot, StatsError, StatsReader, instance,
+};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 use wire::{InstrumentId, Ts};
@@ -78,11 +80,10 @@ impl Engine {
     /// # Errors
     /// When there are no statistics to be read; a missing control segment is only told.
     pub(crate) fn open(dir: &Path) -> anyhow::Result<Engine> {
-        let stats = StatsReader::open(dir).with_context(|| {
-            format!(
-                "cannot read {}: use the corelane-stat of the engine's release, as its user",
-                dir.join(STATS_FILE).display()
-            )
+        let path = dir.join(STATS_FILE);
+        let stats = StatsReader::open(dir).map_err(|e| {
+            let what = what_it_is(&e);
+            anyhow!(e).context(format!("cannot read {}: {what}", path.display()))
         })?;
         let control = ControlReader::open(dir).map_err(|e| e.to_string());
         let boards = BoardsReader::open(dir).ok();
@@ -118,6 +119,36 @@ impl Engine {
     /// Whether an engine holds the segment's lock.
     pub(crate) fn alive(&self) -> bool {
         self.stats.owner_alive()
+    }
+}
+
+/// What stands where statistics should, and what to do about it.
+fn what_it_is(why: &StatsError) -> String {
+    let StatsError::Segment(why) = why else { return "its declaration is broken".to_string() };
+    match why {
+        SegmentError::WrongLayout { found, .. } if *found > LAYOUT_VERSION => {
+            "statistics of a newer release: use its corelane-stat".to_string()
+        }
+        SegmentError::WrongLayout { .. } => {
+            "statistics of an older release: use its corelane-stat".to_string()
+        }
+        SegmentError::WrongType { found, .. } => {
+            let name = found.to_le_bytes().map(|b| if b.is_ascii_graphic() { b as char } else { '?' });
+            format!("a corelane segment, but of type {:?}, not statistics", String::from_iter(name))
+        }
+        SegmentError::WrongMagic { .. } => "no corelane segment, or one of another header".to_string(),
+        SegmentError::NotReady => {
+            "statistics in the making: try again; if it stays so, their engine died".to_string()
+        }
+        SegmentError::Truncated { .. } => "statistics that were cut off".to_string(),
+        SegmentError::WrongSize { .. } => {
+            "statistics with something behind them that is not theirs".to_string()
+        }
+        SegmentError::Foreign { .. } | SegmentError::Permissions { .. } | SegmentError::Denied { .. } => {
+            "statistics that are not this user's alone: run as the engine's user".to_string()
+        }
+        SegmentError::NotFound { .. } => "they went away: try again".to_string(),
+        _ => "no statistics that can be read".to_string(),
     }
 }
 

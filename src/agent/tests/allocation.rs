@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use agent::{Agent, Clock, Cycle, CycleSink, Idle, Pool, RingId, Runner, ThreadSpec};
+use agent::{Agent, Clock, Cycle, CycleSink, Idle, Pool, Pulse, RingId, Runner, ThreadSpec};
 use wire::Ts;
 
 thread_local! {
@@ -91,7 +91,7 @@ impl CycleSink for Sink {
         self.taken += u64::from(count);
     }
 
-    fn beat(&mut self, _: usize, _: Ts, _: u64, _: usize, _: u64) {
+    fn beat(&mut self, _: usize, _: &Pulse) {
         self.beats += 1;
     }
 }
@@ -101,7 +101,7 @@ fn allocations_in_a_life(idle: Idle, leak_in: u64) -> u64 {
     let stop = Arc::new(AtomicBool::new(false));
     let pool = Pool::new(4, || [0u64; 64]);
     let worker = Worker { pool, base: 0, since_start: since_start.clone(), cycles: cycles.clone(), leak_in };
-    let spec = ThreadSpec { name: "counted".to_owned(), core: None, idle, fifo: None };
+    let spec = ThreadSpec { name: "counted".to_owned(), core: None, idle, fifo: None, slow_ns: 1 };
     let agents: Vec<Box<dyn Agent + Send>> = vec![Box::new(worker)];
     let handle = Runner::spawn(spec, agents, Clock::live(), Sink::default(), stop.clone()).expect("a thread");
     let due = Instant::now() + Duration::from_secs(20);

@@ -26,7 +26,7 @@ fn others_know_before_the_message_is_printed() {
     std::panic::set_hook(Box::new(move |_| {
         note.store(1 + u8::from(flag.load(Ordering::Acquire)), Ordering::Release);
     }));
-    let spec = ThreadSpec { name: "t".to_owned(), core: None, idle: Idle::Pause, fifo: None };
+    let spec = ThreadSpec { name: "t".to_owned(), core: None, idle: Idle::Pause, fifo: None, slow_ns: 1 };
     let handle =
         Runner::spawn_watched(spec, vec![Box::new(Falls)], Clock::live(), (), stop, dead).expect("a thread");
     let panicked = handle.join().expect_err("it falls");

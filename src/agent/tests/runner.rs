@@ -4,13 +4,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use agent::{Agent, Clock, Cycle, CycleSink, Idle, RingId, Runner, SpawnError, ThreadSpec, cpu};
+use agent::{Agent, Clock, Cycle, CycleSink, Idle, Pulse, RingId, Runner, SpawnError, ThreadSpec, cpu};
 use wire::Ts;
 
 type Log = Arc<Mutex<Vec<String>>>;
 
 fn spec(name: &str, idle: Idle) -> ThreadSpec {
-    ThreadSpec { name: name.to_owned(), core: None, idle, fifo: None }
+    ThreadSpec { name: name.to_owned(), core: None, idle, fifo: None, slow_ns: Cycle::SLOW_NS }
 }
 
 fn flag() -> Arc<AtomicBool> {
@@ -70,7 +70,7 @@ impl CycleSink for Records {
         }
     }
 
-    fn beat(&mut self, _: usize, _: Ts, _: u64, _: usize, _: u64) {}
+    fn beat(&mut self, _: usize, _: &Pulse) {}
 
     fn ended(&mut self, agent: usize, by_panic: bool) {
         self.0.lock().expect("no poison").push((agent, u64::MAX, by_panic as u32));

@@ -18,7 +18,7 @@ pub use desk::{ASSETS_MAX, Aside, Desk, GatewayCounts, SentOrder};
 pub use stop::{Ask, Outcome, StopSequence};
 pub use venue_clock::VenueClock;
 
-use agent::{Agent, Clock, Cycle, RingId};
+use agent::{Agent, Clock, Cycle, RingId, SlowBeat};
 use kill::{KillView, SenderAck};
 use net::{Link, LinkEvent};
 use stats::TraceReader;
@@ -41,6 +41,9 @@ const LEAVE_NS: u64 = 2_000_000_000;
 /// How long a connection that the venue will close is read on after another has taken its place: every answer to what
 /// was sent on it is there by then, or will not come.
 const RETIRE_NS: u64 = 1_000_000_000;
+
+/// Time between two looks at what changes by the second: the lives of connections.
+const TIMER_NS: u64 = 10_000_000;
 
 /// How long new orders wait when the venue has too many and does not say until when: its shortest window.
 const ORDERS_WAIT_NS: u64 = 10_000_000_000;
@@ -193,6 +196,7 @@ pub struct Gateway<L, O> {
     /// An order was sent in an earlier cycle and its bytes have not been confirmed as gone.
     unconfirmed: bool,
     last_cause: u32,
+    timer: SlowBeat,
     out: Vec<u8>,
     hash: OrderHash,
     before: Option<Predecessors>,
@@ -253,6 +257,7 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
             cancel_all: None,
             unconfirmed: false,
             last_cause: u32::MAX,
+            timer: SlowBeat::new(TIMER_NS),
             out: Vec::with_capacity(4096),
             hash: OrderHash::default(),
             before: parts.before,
@@ -578,11 +583,11 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
         }
         if leaving && self.leave_by.is_none() {
             self.leave_by = Some(now.plus_ns(LEAVE_NS));
+            self.timer.hurry();
         }
         if begin {
             self.start_stop(now);
         }
-        self.renew(now);
         let past_end = std::mem::take(&mut self.desk.past_end);
         if (unreadable || past_end) && self.trading {
             self.distrust(now);
@@ -700,6 +705,10 @@ impl<L: Link, O: OrderSession> Agent for Gateway<L, O> {
         // Orders first: what the sockets bring can wait the microseconds that an order must not.
         let mut work = self.drain_orders(cycle);
         work += self.poll_links(cycle);
+        if self.timer.due(cycle.now()) {
+            self.tape.mark();
+            self.renew(cycle.now());
+        }
         self.drive_stop(cycle.now());
         if self.meters.due(cycle.now()) {
             self.meters.publish(&self.desk.counts, self.hash.digest());

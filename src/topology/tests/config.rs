@@ -105,6 +105,7 @@ const BROKEN: &[(&str, &str)] = &[
     ("feed.depth_silence_ms = 100", "must be 200..=120000"),
     ("runtime.idle = 'sleep'", "unknown variant `sleep`"),
     ("runtime.park_us = 0", "must be 1..=1000000"),
+    ("runtime.slow_cycle_us = 0", "must be 1..=1000000"),
     ("runtime.fifo_priority = 100", "must be 0..=99"),
     ("runtime.mlock = 1", "line 1: runtime.mlock: invalid type: integer `1`, expected a boolean"),
     ("runtime.cores = [1, 2, 1]", "line 1: runtime.cores[2] = 1: must be named once"),

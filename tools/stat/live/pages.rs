@@ -136,14 +136,14 @@ fn stages(frame: &mut Frame, area: Rect, view: &View, history: &History) {
 
 fn agents_pane(frame: &mut Frame, area: Rect, view: &View) {
     let rows = view.stats.agents.iter().map(|agent| {
-        let cells = screen::agent_row(view, agent);
+        let cells = screen::agent_row(view, None, agent);
         let late = view.age_ns(agent.last_beat).is_none_or(|ns| ns > screen::SUSPECT_NS);
-        let shown = [0, 1, 2, 5].map(|i| cells.get(i).cloned().unwrap_or_default());
+        let shown = [0, 1, 2, 5, 7].map(|i| cells.get(i).cloned().unwrap_or_default());
         Row::new(shown).style(if late { BAD } else { Style::new() })
     });
-    let head = ["agent", "state", "beat age", "longest"];
+    let head = ["agent", "state", "beat age", "busy", "longest"];
     frame.render_widget(
-        table(rows.collect(), &head, vec![Constraint::Fill(1); 4]).block(pane("agents")),
+        table(rows.collect(), &head, vec![Constraint::Fill(1); 5]).block(pane("agents")),
         area,
     );
 }

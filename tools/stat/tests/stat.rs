@@ -12,7 +12,7 @@ use stats::instance::Instance;
 use stats::{AgentState, Field, Layout, StatsSegment};
 use std::fs::{self, DirBuilder};
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -78,6 +78,7 @@ fn engine(base: &Path, name: &str) -> Engine {
     let beat = stats.beat("feed").unwrap();
     beat.beat(Ts(now()), 77);
     beat.longest(Ts(now()), 21_000);
+    beat.duty(0, 3, 20_000);
     beat.state(AgentState::Running);
     let trace = stats.trace_writer(&Field::ALL).unwrap();
     for order in 0..12u64 {
@@ -131,8 +132,10 @@ fn a_living_engine_is_shown_whole() {
     assert_eq!(row("oms.position"), "oms.position -2 500");
     assert_eq!(row("feed.parse"), "feed.parse 1 000 500 ns 900 ns 990 ns 999 ns 1.00 us 500 ns");
     assert_eq!(row("gateway.send"), "gateway.send 0");
-    assert!(row("feed running").contains("77 0 21.0 us"), "{}", row("feed running"));
-    assert!(row("oms absent").starts_with("oms absent never"), "{}", row("oms absent"));
+    // Busy: none of the little time there was between two beats.
+    let feed = row("feed running");
+    assert!(feed.contains("77 0 0.0 % 3 over 20.0 us 21.0 us"), "{feed}");
+    assert!(row("oms absent").starts_with("oms absent never 0 0 - - 0 ns"), "{}", row("oms absent"));
     has("last orders (10 of 12 slots used)\n");
     assert_eq!(
         row("11 2026"),
@@ -158,7 +161,11 @@ fn json_says_the_same() {
     assert_eq!(json["gauges"]["oms.position"], -2_500);
     assert_eq!(json["hists"]["feed.parse"]["p99_ns"], 990);
     assert_eq!(json["agents"][0]["longest_cycle_ns"], 21_000);
+    assert_eq!(json["agents"][0]["slow_cycles"], 3);
+    assert_eq!(json["agents"][0]["slow_cycle_ns"], 20_000);
     assert_eq!(json["agents"][1]["beat_age_ns"], Value::Null);
+    assert_eq!(json["agents"][1]["slow_cycle_ns"], Value::Null);
+    assert_eq!(json["agents"][1]["busy_ppm"], Value::Null);
     assert_eq!(json["orders"].as_array().unwrap().len(), 2);
     assert_eq!(json["orders"][0]["slot"], 11);
     let worst = base.json(&["--once", "--json", "--orders", "2", "--worst"]);
@@ -259,6 +266,123 @@ fn what_cannot_be_shown_is_said() {
     assert!(
         help.status.success() && String::from_utf8_lossy(&help.stdout).starts_with("usage: corelane-stat")
     );
+}
+
+#[test]
+fn busy_shares_are_of_all_time_or_of_the_time_between_two_looks() {
+    let base = Base::new("busy");
+    let engine = engine(&base.0, "main");
+    let oms = engine.stats.beat("oms").unwrap();
+    let start = now();
+    oms.beat(Ts(start), 1);
+    oms.beat(Ts(start + 1_000_000_000), 2);
+    oms.duty(250_000_000, 0, 100_000);
+    oms.state(AgentState::Running);
+    let share = |text: &str| {
+        let row = text.lines().find(|line| line.trim_start().starts_with("oms  ")).unwrap().to_string();
+        row.split_whitespace().collect::<Vec<_>>().windows(2).find(|w| w[1] == "%").unwrap()[0].to_string()
+    };
+    assert_eq!(share(&base.text(&["--once"])), "25.0");
+    assert_eq!(base.json(&["--once", "--json"])["agents"][1]["busy_ppm"], 250_000);
+    // A page a second: the first of all time, the next of what came between.
+    let mut child =
+        Command::new(TOOL).env("CORELANE_SHM_DIR", &base.0).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut next = || share(&lines.by_ref().find(|line| line.trim_start().starts_with("oms  ")).unwrap());
+    assert_eq!(next(), "25.0");
+    oms.beat(Ts(start + 3_000_000_000), 3);
+    oms.duty(1_500_000_000, 0, 100_000);
+    assert_eq!(next(), "75.0");
+    drop(lines);
+    assert!(child.wait().unwrap().success());
+}
+
+/// Statistics of an engine that has died, changed by `f`.
+fn spoilt(base: &Base, f: impl FnOnce(&mut Vec<u8>)) -> PathBuf {
+    let dead = engine(&base.0, "spoilt");
+    let file = dead.instance.dir().join("stats");
+    drop(dead);
+    let mut bytes = fs::read(&file).unwrap();
+    f(&mut bytes);
+    fs::write(&file, bytes).unwrap();
+    file
+}
+
+#[test]
+fn what_stands_where_statistics_should_is_named() {
+    let base = Base::new("foreign");
+    let said = |f: &dyn Fn(&mut Vec<u8>)| {
+        let file = spoilt(&base, f);
+        let dir = file.parent().unwrap();
+        let output = base.run(&["--once", "--dir", dir.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(output.stdout.is_empty(), "nothing is shown of what is not understood");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        let cannot = format!("corelane-stat: cannot read {}: ", file.display());
+        let said = stderr.strip_prefix(&cannot).unwrap_or_else(|| panic!("{stderr:?}")).to_string();
+        fs::remove_dir_all(dir).unwrap();
+        said
+    };
+    let version = stats::LAYOUT_VERSION;
+    let put =
+        |at: usize, word: u32| move |b: &mut Vec<u8>| b[at..at + 4].copy_from_slice(&word.to_le_bytes());
+    assert_eq!(
+        said(&put(8, version + 1)),
+        format!(
+            "statistics of a newer release: use its corelane-stat: layout version is {}, this program reads {version}\n",
+            version + 1
+        )
+    );
+    assert!(
+        said(&put(8, version - 1)).starts_with("statistics of an older release: use its corelane-stat: ")
+    );
+    let other = said(&put(12, u32::from_le_bytes(*b"brds")));
+    assert!(other.starts_with("a corelane segment, but of type \"brds\", not statistics: "), "{other}");
+    assert!(
+        said(&|b| b[..8].fill(7)).starts_with("no corelane segment, or one of another header: magic is 0x07")
+    );
+    assert!(said(&|b| b[..8].fill(0)).starts_with("statistics in the making: try again"));
+    assert!(said(&|b| b.truncate(b.len() / 2)).starts_with("statistics that were cut off: "));
+    assert!(said(&|b| b.truncate(100)).starts_with("statistics that were cut off: "));
+    assert!(
+        said(&|b| b.extend([0; 8192]))
+            .starts_with("statistics with something behind them that is not theirs: ")
+    );
+    assert!(said(&|b| b.clear()).starts_with("statistics in the making: try again"));
+    let open = spoilt(&base, |_| {});
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o644)).unwrap();
+    let output = base.run(&["--once", "--dir", open.parent().unwrap().to_str().unwrap()]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        stderr.contains("statistics that are not this user's alone: run as the engine's user"),
+        "{stderr}"
+    );
+    // One that has died and was not touched is shown, as dead.
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o600)).unwrap();
+    assert!(
+        base.text(&["--once", "--dir", open.parent().unwrap().to_str().unwrap()])
+            .contains("DEAD: nobody holds")
+    );
+}
+
+#[test]
+fn figures_are_those_of_hdrhistogram_on_the_same_samples() {
+    let base = Base::new("exact");
+    let engine = engine(&base.0, "main");
+    let send = engine.stats.hist("gateway.send").unwrap();
+    let mut hdr = Histogram::<u64>::new_with_bounds(1, stats::VALUE_MAX_NS, 3).unwrap();
+    for i in 1..20_000u64 {
+        let ns = i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (28 + i % 33);
+        send.record(ns);
+        hdr.record(ns.min(stats::VALUE_MAX_NS)).unwrap();
+    }
+    let shown = &base.json(&["--once", "--json"])["hists"]["gateway.send"];
+    assert_eq!(shown["count"], hdr.len());
+    for (name, quantile) in [("p50_ns", 0.5), ("p90_ns", 0.9), ("p99_ns", 0.99), ("p999_ns", 0.999)] {
+        assert_eq!(shown[name], hdr.value_at_quantile(quantile), "{name}");
+    }
+    assert_eq!(shown["max_ns"], hdr.max());
+    assert_eq!(shown["mean_ns"], (hdr.mean() * 10.0).round() / 10.0);
 }
 
 #[test]
