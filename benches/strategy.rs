@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         config.strategy.kind = kind;
         let spec = settings::strategy(&config, &instrument)?;
         let name = if kind == StrategyKind::Quoter { "quoter" } else { "maker" };
-        let (spans, intents) = run(spec, &instrument, events)?;
+        let (spans, intents) = run(spec.spec, &instrument, events)?;
         print(name, &spans, intents);
     }
     Ok(())

@@ -113,6 +113,19 @@ pub fn in_full(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// Checked settings of the strategy agent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StrategySettings {
+    /// The strategy and its parameters.
+    pub spec: StrategySpec,
+    /// Time to live of its intents, µs.
+    pub ttl_us: u32,
+    /// Without market data for so long the way of an order is kept warm, ns; 0 = never.
+    pub warm_up_quiet_ns: u64,
+    /// Time between two orders that keep it warm, ns.
+    pub warm_up_every_ns: u64,
+}
+
 /// Checked settings of an engine.
 #[derive(Clone, Debug)]
 pub struct EngineSettings {
@@ -120,10 +133,8 @@ pub struct EngineSettings {
     pub symbol: String,
     /// Limits of the gate.
     pub limits: Limits,
-    /// The strategy and its parameters.
-    pub strategy: StrategySpec,
-    /// Time to live of its intents, µs.
-    pub intent_ttl_us: u32,
+    /// The strategy.
+    pub strategy: StrategySettings,
     /// Settings of the gateway.
     pub gateway: GatewaySettings,
     /// Request weight that the venue takes in a minute.

@@ -48,8 +48,8 @@ const FEED: [&str; 17] = [
     "feed.missed_by_consumers",
     "feed.link_downs",
 ];
-const STRATEGY: [&str; 2] = ["strategy.intents", "strategy.refused_ring_full"];
-const GATEWAY: [&str; 14] = [
+const STRATEGY: [&str; 3] = ["strategy.intents", "strategy.refused_ring_full", "strategy.warm_ups"];
+const GATEWAY: [&str; 16] = [
     "gateway.orders_sent",
     "gateway.cancels_sent",
     "gateway.cancels_not_sent",
@@ -64,8 +64,10 @@ const GATEWAY: [&str; 14] = [
     "gateway.cancels_confirmed",
     "gateway.sessions_lost",
     "gateway.aborted_unsent",
+    "gateway.warm_ups",
+    "gateway.warm_ups_refused",
 ];
-const OMS: [&str; 18] = [
+const OMS: [&str; 20] = [
     "oms.intents",
     "oms.orders",
     "oms.acked",
@@ -84,6 +86,8 @@ const OMS: [&str; 18] = [
     "oms.ledger_errors",
     "oms.refused_other",
     "oms.refused_away",
+    "oms.warm_ups",
+    "oms.warm_ups_refused",
 ];
 const GAUGES: [&str; 11] = [
     "oms.open_orders",
@@ -309,8 +313,8 @@ impl StrategyMeters {
     }
 
     /// Copies the counts.
-    pub fn publish(&mut self, intents: u64, refused: u64) {
-        self.totals.set([intents, refused]);
+    pub fn publish(&mut self, intents: u64, refused: u64, warm_ups: u64) {
+        self.totals.set([intents, refused, warm_ups]);
     }
 }
 
@@ -390,6 +394,8 @@ impl OmsMeters {
             c.ledger_errors,
             c.refused_other,
             c.refused_away,
+            c.warm_ups,
+            c.warm_ups_refused,
         ];
         self.totals.set(fixed.into_iter().chain(c.gate));
         let clamp = |v: i128| v.clamp(i64::MIN as i128, i64::MAX as i128) as i64;
@@ -478,6 +484,8 @@ impl GatewayMeters {
             c.cancels_confirmed,
             c.sessions_lost,
             c.aborted_unsent,
+            c.warm_ups,
+            c.warm_ups_refused,
         ];
         self.totals.set(fixed.into_iter().chain(c.not_sent).chain(c.rejects).chain(c.downs));
         self.hash[0].set(hash[0] as i64);

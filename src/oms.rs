@@ -107,6 +107,8 @@ pub struct Oms {
     half_fill: Option<Msg>,
     /// First slot of an intent whose second has not come yet.
     half_intent: Option<Msg>,
+    /// Where orders that are none are entered, and taken out again.
+    practice: OrderTable,
     funded: bool,
     venue_balances: Vec<Option<VenueBalance>>,
     /// Inside a run of full balances.
@@ -189,6 +191,7 @@ impl Oms {
         };
         Ok(Oms {
             table: OrderTable::with_instruments(slots, gates.len()),
+            practice: OrderTable::with_instruments(1, gates.len()),
             books: gates.into_iter().map(book).collect(),
             ledger,
             check_at: vec![Ts(0); slots].into_boxed_slice(),

@@ -9,7 +9,7 @@ use venue_binance::{Credentials, RECV_WINDOW_MS, RateLimit, RateLimitKind};
 use wire::Instrument;
 
 use crate::agents::gateway::GatewaySettings;
-use crate::engine::{EngineError, EngineSettings};
+use crate::engine::{EngineError, EngineSettings, StrategySettings};
 use crate::feed::{Bounds, FeedSettings};
 
 /// Part of the venue's order budget that is kept for cancels.
@@ -89,7 +89,6 @@ pub fn engine_settings(
         symbol: config.instrument.symbol.clone(),
         limits,
         strategy: strategy(config, instrument)?,
-        intent_ttl_us: r.intent_age_us_max,
         gateway,
         weight_per_min,
         self_trade: self_trade(r.self_trade),
@@ -132,7 +131,17 @@ fn self_trade(mode: SelfTrade) -> Option<venue_binance::SelfTrade> {
 ///
 /// # Errors
 /// A decimal that the instrument's scale cannot hold: names the key.
-pub fn strategy(config: &Config, instrument: &Instrument) -> Result<StrategySpec, EngineError> {
+pub fn strategy(config: &Config, instrument: &Instrument) -> Result<StrategySettings, EngineError> {
+    let ns = |ms: u32| u64::from(ms) * 1_000_000;
+    Ok(StrategySettings {
+        spec: strategy_spec(config, instrument)?,
+        ttl_us: config.risk.intent_age_us_max,
+        warm_up_quiet_ns: ns(config.runtime.warm_up_quiet_ms),
+        warm_up_every_ns: ns(config.runtime.warm_up_every_ms),
+    })
+}
+
+fn strategy_spec(config: &Config, instrument: &Instrument) -> Result<StrategySpec, EngineError> {
     let qty = |key, value| at(key, value, instrument.qty_decimals);
     let us = |ms: u32| ms as i64 * 1_000;
     Ok(match config.strategy.kind {

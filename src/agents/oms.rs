@@ -120,11 +120,17 @@ impl OmsPort for Port {
         if self.standing.is_away(Member::Gateway) {
             return false;
         }
+        let warm_up = msg.kind() == Some(Kind::SendWarmUp);
+        // A ring that is not emptied is kept for orders and cancels.
+        if warm_up && !self.orders.has_room(self.orders.capacity() / 2 + 1) {
+            return false;
+        }
         let at = self.stage.now();
         let unstamped = msg.to_words();
         msg.venue_seq = at.0 as u32;
         let sent = self.orders.push_as(msg.to_words(), &unstamped).is_ok();
-        if sent {
+        // The trace is of orders.
+        if sent && !warm_up {
             self.meters.passed(Slot(msg.body[2] as u32), msg.cause(), at);
         }
         sent

@@ -41,9 +41,21 @@ pub struct StrategyAgent<T> {
     intents: Intents,
     mode: Word,
     timer: SlowBeat,
+    warm: Option<Warmth>,
+    /// When market data was last taken.
+    heard: Ts,
     stopped: bool,
     sent: u64,
     refused: u64,
+    warm_ups: u64,
+}
+
+/// When the way of an order is kept warm.
+#[derive(Clone, Copy, Debug)]
+struct Warmth {
+    /// Without market data for so long, ns.
+    quiet_ns: u64,
+    beat: SlowBeat,
 }
 
 impl<T: Strategy> StrategyAgent<T> {
@@ -58,10 +70,38 @@ impl<T: Strategy> StrategyAgent<T> {
             mode,
             intents: Intents::new(source, ttl_us),
             timer: SlowBeat::new(TIMER_NS),
+            warm: None,
+            heard: Ts(0),
             stopped: false,
             sent: 0,
             refused: 0,
+            warm_ups: 0,
         }
+    }
+
+    /// Keeps the way of an order warm: without market data for `quiet_ns` a warm-up goes it, every `every_ns`, both to
+    /// the next millisecond. Nothing is done with `quiet_ns` = 0.
+    pub fn keeping_warm(mut self, quiet_ns: u64, every_ns: u64) -> Self {
+        self.warm = (quiet_ns > 0).then_some(Warmth { quiet_ns, beat: SlowBeat::new(every_ns) });
+        self
+    }
+
+    /// One order that is none, if it has been quiet for long enough.
+    fn keep_warm(&mut self, now: Ts) {
+        let Some(warm) = &mut self.warm else { return };
+        if now.since_ns(self.heard) < warm.quiet_ns || !warm.beat.due(now) {
+            return;
+        }
+        // A ring that is not emptied is kept for wishes.
+        if !self.ports.signals.has_room(self.ports.signals.capacity() / 2 + 1) {
+            return;
+        }
+        self.intents.begin_warm_up(now);
+        self.strategy.warm_up(&mut self.intents);
+        let first = self.intents.as_slice().first().filter(|m| m.kind() == Some(Kind::IntentWarmUp));
+        self.warm_ups += first.is_some_and(|m| self.ports.signals.push(m.to_words()).is_ok()) as u64;
+        self.intents.clear();
+        self.intents.begin_at(now);
     }
 
     /// Sends what the strategy decided. An intent that finds the ring full is refused to the strategy at once:
@@ -168,6 +208,7 @@ impl<T: Strategy> Agent for StrategyAgent<T> {
             cycle.consumed(self.ports.updates.1, updates);
         }
         if events > 0 {
+            self.heard = now;
             cycle.consumed(self.ports.market.1, events);
         }
         if !self.stopped && self.timer.due(now) {
@@ -181,14 +222,17 @@ impl<T: Strategy> Agent for StrategyAgent<T> {
                 self.strategy.on_timer(now, &mut self.intents);
             }
             self.flush(None, now);
+            if !self.stopped {
+                self.keep_warm(now);
+            }
         }
         if self.ports.meters.due(now) {
-            self.ports.meters.publish(self.sent, self.refused);
+            self.ports.meters.publish(self.sent, self.refused, self.warm_ups);
         }
         (updates + events) as usize
     }
 
     fn on_close(&mut self, _now: Ts) {
-        self.ports.meters.publish(self.sent, self.refused);
+        self.ports.meters.publish(self.sent, self.refused, self.warm_ups);
     }
 }

@@ -375,11 +375,10 @@ impl Parts<'_> {
     fn strategy(&self, meters: meters::StrategyMeters) -> Result<Box<dyn Agent + Send>, JoinError> {
         let info = self.listed()?;
         let first = info.instruments.first().ok_or_else(|| refused("instruments", "none listed"))?;
-        let spec = settings::strategy(self.config, first)?;
+        let settings = settings::strategy(self.config, first)?;
         let ends = StrategyEnds { source: self.welcome.join, meters, tape: Tape::off() };
-        let ttl_us = self.config.risk.intent_age_us_max;
         let (rings, told) = (self.rings, self.told.clone());
-        Ok(Box::new(strategy_agent(&info.instruments, spec, ttl_us, ends, rings, told, self.clock())?))
+        Ok(Box::new(strategy_agent(&info.instruments, settings, ends, rings, told, self.clock())?))
     }
 
     fn gateway(

@@ -7,12 +7,14 @@ use kill::{KillView, SenderAck};
 use net::Link;
 use risk::Gate;
 use stats::boards::{PositionWriter, TopWriter};
-use strategies::{Chosen, StrategySpec};
+use strategies::Chosen;
 use venue_binance::{BinanceDepthSequence, BinanceFeed, BinanceOrders, asset_names};
 use wire::Instrument;
 
 use super::rings::{MARKET_OMS, MARKET_STRATEGY, ORDER, REPORT_OMS, REPORT_STRATEGY, Rings, SIGNAL};
-use super::{EngineError, EngineSettings, MARKET_LINK, ORDER_LINK, STANDBY_LINK, check_money};
+use super::{
+    EngineError, EngineSettings, MARKET_LINK, ORDER_LINK, STANDBY_LINK, StrategySettings, check_money,
+};
 use crate::agents::feed::{FeedAgent, Interest, Outlet, SnapshotSource};
 use crate::agents::gateway::{Gateway, GatewayParts, Predecessors};
 use crate::agents::killer::Handles;
@@ -149,8 +151,7 @@ impl<'a> Assembly<'a> {
         rings: &Rings,
         told: Told,
     ) -> Result<StrategyAgent<Chosen>, EngineError> {
-        let EngineSettings { strategy, intent_ttl_us, .. } = self.settings;
-        strategy_agent(&self.instruments, *strategy, *intent_ttl_us, ends, rings, told, self.stage.clone())
+        strategy_agent(&self.instruments, self.settings.strategy, ends, rings, told, self.stage.clone())
     }
 
     /// The oms agent; what it knows at the end is written to `last`.
@@ -242,8 +243,7 @@ impl<'a> Assembly<'a> {
 /// A parameter that breaks its rule, or a ring end that is not to be had.
 pub fn strategy_agent(
     instruments: &[Instrument],
-    spec: StrategySpec,
-    ttl_us: u32,
+    settings: StrategySettings,
     ends: StrategyEnds,
     rings: &Rings,
     told: Told,
@@ -252,10 +252,10 @@ pub fn strategy_agent(
     let first =
         instruments.first().ok_or(EngineError::Start { what: "instruments", why: "none listed".into() })?;
     let StrategyEnds { source, meters, tape } = ends;
-    Ok(StrategyAgent::new(
-        Chosen::new(spec, first.clone())?,
+    let agent = StrategyAgent::new(
+        Chosen::new(settings.spec, first.clone())?,
         source,
-        ttl_us,
+        settings.ttl_us,
         StrategyPorts {
             market: (rings.input(MARKET_STRATEGY, &tape)?, RingId(MARKET_STRATEGY as u16)),
             updates: (rings.input(REPORT_STRATEGY, &tape)?, RingId(REPORT_STRATEGY as u16)),
@@ -265,5 +265,6 @@ pub fn strategy_agent(
             stage,
             tape,
         },
-    ))
+    );
+    Ok(agent.keeping_warm(settings.warm_up_quiet_ns, settings.warm_up_every_ns))
 }

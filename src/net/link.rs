@@ -39,6 +39,17 @@ pub trait Link: Send {
     /// may be offered again. After `Withheld` the link must be aborted.
     fn send(&mut self, payload: &[u8], last_check: &mut dyn FnMut() -> bool) -> Result<(), SendError>;
 
+    /// Does with a message what [`send`](Link::send) does up to its last check, and throws it away: framed, masked and
+    /// sealed with keys that no peer has, in buffers that no socket sees. Keeps code and data of that way warm; the
+    /// connection is as it was. Does nothing unless a link has such a way.
+    ///
+    /// # Errors
+    /// [`SendError`]: what would have kept the message from its last check.
+    fn warm_up(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        let _ = payload;
+        if self.is_up() { Ok(()) } else { Err(SendError::Down) }
+    }
+
     /// Bytes accepted by `send` that have not left this host: the own backlog and what the kernel has not sent
     /// (`SIOCOUTQNSD`). One `ioctl`, about 0.2 us. Zero when the link is down.
     ///

@@ -5,9 +5,11 @@
 //! named error. rustls allocates once per record; nothing else here does after the handshake.
 
 mod config;
+mod practice;
 mod stream;
 
 pub use config::{ClientTls, SYSTEM_ROOTS, ServerTls, TlsSetupError, Trust};
+pub use practice::PracticeSeal;
 pub use stream::{PlaintextSink, TlsStream};
 
 /// A TLS failure as a small value, for the hot path and counters. The text of a failed handshake is in

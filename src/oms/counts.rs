@@ -41,6 +41,10 @@ pub struct OmsCounts {
     pub refused_other: u64,
     /// Intents of a strategy that was not, or no longer, the one that is heard.
     pub refused_away: u64,
+    /// Warm-ups that passed the gate.
+    pub warm_ups: u64,
+    /// Warm-ups that it, or a full ring, did not let through.
+    pub warm_ups_refused: u64,
     /// Intents refused by the gate, by [`Reject::index`].
     pub gate: [u64; Reject::NAMES.len()],
 }

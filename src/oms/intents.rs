@@ -2,8 +2,11 @@
 //!
 //! An order that takes the place of another, or one of a pair, is judged like any other: with everything that is open,
 //! the order it replaces included, counted as filled. Whatever half of it the venue does, no limit is broken.
+//!
+//! A warm-up goes the same way through the same code and leaves no trace on it: judged as if nothing were open or owned
+//! and the book were fresh, with no token taken; entered in a table of its own and taken out again; never answered.
 
-use orders::{Applied, OrderEntry};
+use orders::{Applied, OrderEntry, OrderTable};
 use risk::{GateInputs, GateOrder};
 use wire::{InstrumentId, Kind, Msg, OrderId, OrderState, OrderType, Px, Qty, Slot, Ts, flag};
 
@@ -17,9 +20,10 @@ impl Oms {
             self.half_intent = Some(*msg);
             return;
         }
-        self.counts.intents += 1;
+        let warm_up = msg.kind() == Some(Kind::IntentWarmUp);
+        self.counts.intents += !warm_up as u64;
         match msg.kind() {
-            Some(Kind::IntentNew) => self.on_new(msg, None, inputs, port),
+            Some(Kind::IntentNew | Kind::IntentWarmUp) => self.on_new(msg, None, inputs, port),
             Some(Kind::IntentCancel) => self.on_cancel(msg, inputs.now, port),
             Some(Kind::IntentCancelAll) => self.on_cancel_all(msg, inputs.now, port),
             Some(Kind::IntentTail) => match self.half_intent.take() {
@@ -45,13 +49,21 @@ impl Oms {
         let stop_px = Px(tail.map_or(0, |t| t.body[0]));
         let slot = match self.admit(msg, stop_px, inputs) {
             Ok(slot) => slot,
+            Err(_) if msg.kind() == Some(Kind::IntentWarmUp) => return self.counts.warm_ups_refused += 1,
             Err(why) => return refuse(msg, msg.body[2], why, inputs.now, port),
         };
-        let out = self.outgoing(Kind::SendNew, msg, slot);
+        let warm_up = msg.kind() == Some(Kind::IntentWarmUp);
+        let out = self.outgoing(if warm_up { Kind::SendWarmUp } else { Kind::SendNew }, msg, slot);
         let sent = match tail {
             None => port.send_new(out),
             Some(_) => port.send_new_run(out, self.tail(msg, [stop_px.0, 0, 0])),
         };
+        if warm_up {
+            withdraw(&mut self.practice, slot);
+            self.counts.warm_ups += sent as u64;
+            self.counts.warm_ups_refused += !sent as u64;
+            return;
+        }
         self.sent_or_refused(sent, msg, msg.body[2], slot, inputs.now, port);
     }
 
@@ -102,7 +114,7 @@ impl Oms {
         let slots = first.and_then(|first| match self.admit(&second, Px(tail.body[0]), inputs) {
             Ok(second) => Ok([first, second]),
             Err(why) => {
-                self.withdraw(first);
+                withdraw(&mut self.table, first);
                 Err(why)
             }
         });
@@ -120,8 +132,9 @@ impl Oms {
     /// Judges one order and enters it; the reason when it was refused.
     #[inline]
     fn admit(&mut self, msg: &Msg, stop_px: Px, inputs: &OmsInputs) -> Result<Slot, i64> {
+        let warm_up = msg.kind() == Some(Kind::IntentWarmUp);
         let (Some(book), Some(kind)) = (self.books.get_mut(msg.instrument as usize), msg.order_type()) else {
-            self.counts.refused_other += 1;
+            self.counts.refused_other += !warm_up as u64;
             return Err(reason::TABLE);
         };
         let (px, qty) = (Px(msg.body[0]), Qty(msg.body[1]));
@@ -135,7 +148,7 @@ impl Oms {
             ts_intent: msg.ts_recv(),
             ttl_us: msg.ttl_us(),
         };
-        let gate_inputs = GateInputs {
+        let mut gate_inputs = GateInputs {
             now: inputs.now,
             top: book.top,
             ts_top: book.ts_top,
@@ -150,8 +163,22 @@ impl Oms {
             trading: self.halt == Halt::None,
             reduce_only: self.mode == Mode::Reduce,
         };
-        if let Err(reject) = book.gate.check(&order, &gate_inputs) {
-            self.counts.gate[reject.index()] += 1;
+        if warm_up {
+            // All checks, whatever they would say of a real one now; what is read above is as warm as it gets.
+            gate_inputs = GateInputs {
+                ts_top: inputs.now,
+                position: 0,
+                open_buy_qty: 0,
+                open_sell_qty: 0,
+                open_orders: 0,
+                own_bid_px: Px(0),
+                own_ask_px: Px(0),
+                reduce_only: false,
+                ..gate_inputs
+            };
+        }
+        if let Err(reject) = book.gate.judge(&order, &gate_inputs, !warm_up) {
+            self.counts.gate[reject.index()] += !warm_up as u64;
             return Err(reason::GATE + reject.index() as i64);
         }
         let entry = OrderEntry {
@@ -163,8 +190,9 @@ impl Oms {
             kind,
             now: inputs.now,
         };
-        self.table.insert(&entry).map_err(|_| {
-            self.counts.refused_other += 1;
+        let table = if warm_up { &mut self.practice } else { &mut self.table };
+        table.insert(&entry).map_err(|_| {
+            self.counts.refused_other += !warm_up as u64;
             reason::TABLE
         })
     }
@@ -203,15 +231,9 @@ impl Oms {
             self.cancel_at[slot.0 as usize] = Ts(0);
         } else {
             self.counts.refused_other += 1;
-            self.withdraw(slot);
+            withdraw(&mut self.table, slot);
             refuse(msg, id, reason::ORDER_RING_FULL, now, port);
         }
-    }
-
-    /// Takes out an order that nobody else has seen.
-    fn withdraw(&mut self, slot: Slot) {
-        self.table.on_not_sent(slot);
-        self.table.release(slot);
     }
 
     fn on_cancel(&mut self, msg: &Msg, now: Ts, port: &mut impl OmsPort) {
@@ -276,6 +298,12 @@ impl Oms {
             }
         }
     }
+}
+
+/// Takes out an order that nobody else has seen.
+fn withdraw(table: &mut OrderTable, slot: Slot) {
+    table.on_not_sent(slot);
+    table.release(slot);
 }
 
 #[cold]

@@ -2,6 +2,7 @@
 
 mod doubt;
 mod members;
+mod pools;
 
 use risk::{Limits, LimitsSpec, Reject};
 use wire::{NotSent, OrderType, Side, VenueId};

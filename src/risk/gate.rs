@@ -157,6 +157,15 @@ impl Gate {
     /// The first rule broken, in the order of [`Reject::index`] from state to order to rate.
     #[inline]
     pub fn check(&mut self, order: &GateOrder, at: &GateInputs) -> Result<(), Reject> {
+        self.judge(order, at, true)
+    }
+
+    /// The same; with `take` = false the token must be there and stays, so that nothing at all changes.
+    ///
+    /// # Errors
+    /// As [`Gate::check`].
+    #[inline]
+    pub fn judge(&mut self, order: &GateOrder, at: &GateInputs, take: bool) -> Result<(), Reject> {
         self.check_state(order, at)?;
         self.check_rules(order)?;
         self.check_limits(order, at)?;
@@ -166,7 +175,7 @@ impl Gate {
         check_collar(&self.limits, order, &at.top)?;
         self.check_type(order, &at.top)?;
         check_self_match(order, at)?;
-        if !self.rate.take(at.now) {
+        if !(if take { self.rate.take(at.now) } else { self.rate.has(at.now) }) {
             let s = self.limits.spec();
             return Err(Reject::Rate { rate_per_s: s.order_rate_per_s as u32, burst: s.order_burst as u32 });
         }

@@ -69,6 +69,13 @@ impl Strategy for Chosen {
         }
     }
 
+    fn warm_up(&mut self, out: &mut Intents) {
+        match self {
+            Chosen::Quoter(s) => s.warm_up(out),
+            Chosen::Maker(s) => s.warm_up(out),
+        }
+    }
+
     fn on_stop(&mut self, out: &mut Intents) {
         match self {
             Chosen::Quoter(s) => s.on_stop(out),

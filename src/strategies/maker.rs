@@ -399,6 +399,14 @@ impl Strategy for Maker {
         self.evaluate(false, out);
     }
 
+    fn warm_up(&mut self, out: &mut Intents) {
+        // The whole decision, as if nothing were quoted yet; then all is as it was.
+        let (orders, pace, idle) = (self.orders, self.pace, self.idle);
+        self.orders = [[Quote::default(); LEVELS_MAX]; 2];
+        self.evaluate(true, out);
+        (self.orders, self.pace, self.idle) = (orders, pace, idle);
+    }
+
     fn on_stop(&mut self, out: &mut Intents) {
         self.stopped = true;
         // Refused only when the buffer is full, which the runner clears before every callback.

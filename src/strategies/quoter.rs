@@ -261,6 +261,13 @@ impl Strategy for Quoter {
         self.evaluate(false, out);
     }
 
+    fn warm_up(&mut self, out: &mut Intents) {
+        // The whole decision, as if nothing were quoted yet; then all is as it was.
+        let quotes = std::mem::take(&mut self.quotes);
+        self.evaluate(true, out);
+        self.quotes = quotes;
+    }
+
     fn on_stop(&mut self, out: &mut Intents) {
         self.stopped = true;
         // Refused only when the buffer is full, which the runner clears before every callback.

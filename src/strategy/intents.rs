@@ -82,6 +82,8 @@ pub struct Intents {
     cause: u64,
     ts: Ts,
     refused: u64,
+    /// What is written is a warm-up, not a wish.
+    warming: bool,
 }
 
 impl Intents {
@@ -97,6 +99,7 @@ impl Intents {
             cause: 0,
             ts: Ts(0),
             refused: 0,
+            warming: false,
         }
     }
 
@@ -104,7 +107,7 @@ impl Intents {
     #[inline]
     pub fn begin(&mut self, seq: u64, ts: Ts) {
         self.cause = seq;
-        self.ts = ts;
+        self.begin_at(ts);
     }
 
     /// The same for an order message, a timer or a stop, which have no number in the market ring: the last
@@ -112,6 +115,15 @@ impl Intents {
     #[inline]
     pub fn begin_at(&mut self, ts: Ts) {
         self.ts = ts;
+        self.warming = false;
+    }
+
+    /// What is written until the next beginning is a warm-up: orders become [`Kind::IntentWarmUp`] and use no id, of
+    /// types that fit into one slot; anything else is taken and forgotten.
+    #[inline]
+    pub fn begin_warm_up(&mut self, ts: Ts) {
+        self.ts = ts;
+        self.warming = true;
     }
 
     /// Asks for a new order and names it.
@@ -121,6 +133,9 @@ impl Intents {
     #[inline]
     pub fn new_order(&mut self, order: &NewIntent) -> Result<OrderId, IntentError> {
         let id = self.next_id(order)?;
+        if self.warming {
+            return self.push_warm_up(order, id);
+        }
         self.push_order(Kind::IntentNew, order, id, [order.stop_px.0, 0, 0])?;
         self.issued += 1;
         Ok(id)
@@ -135,6 +150,9 @@ impl Intents {
     #[inline]
     pub fn replace(&mut self, old: OrderId, order: &NewIntent) -> Result<OrderId, IntentError> {
         let id = self.next_id(order)?;
+        if self.warming {
+            return self.push_warm_up(order, id);
+        }
         self.push_order(Kind::IntentReplace, order, id, [order.stop_px.0, 0, old.0 as i64])?;
         self.issued += 1;
         Ok(id)
@@ -162,6 +180,9 @@ impl Intents {
             self.refused += 1;
             return Err(IntentError::IdsUsedUp { source_id: self.source });
         }
+        if self.warming {
+            return self.push_warm_up(order, first).map(|first| (first, second));
+        }
         self.push_order(Kind::IntentPair, order, first, [stop_px.0, limit_px.0, second.0 as i64])?;
         self.issued += 2;
         Ok((first, second))
@@ -173,6 +194,9 @@ impl Intents {
     /// The buffer is full.
     #[inline]
     pub fn cancel(&mut self, instrument: InstrumentId, id: OrderId) -> Result<(), IntentError> {
+        if self.warming {
+            return Ok(());
+        }
         self.push(Kind::IntentCancel, instrument, flag::END, [0, 0, id.0 as i64])
     }
 
@@ -182,6 +206,9 @@ impl Intents {
     /// The buffer is full.
     #[inline]
     pub fn cancel_all(&mut self, instrument: InstrumentId) -> Result<(), IntentError> {
+        if self.warming {
+            return Ok(());
+        }
         self.push(Kind::IntentCancelAll, instrument, flag::END, [0; 3])
     }
 
@@ -242,6 +269,16 @@ impl Intents {
             return Err(IntentError::IdsUsedUp { source_id: self.source });
         }
         Ok(OrderId((self.source as u64) << COUNTER_BITS | counter))
+    }
+
+    /// The order as a warm-up, if it fits into one slot.
+    fn push_warm_up(&mut self, order: &NewIntent, id: OrderId) -> Result<OrderId, IntentError> {
+        if !order.kind.has_stop() {
+            let side = if order.side == Side::Sell { flag::SELL } else { 0 };
+            let flags = side | (order.kind as u8) << 1 | flag::END;
+            self.push(Kind::IntentWarmUp, order.instrument, flags, [order.px.0, order.qty.0, id.0 as i64])?;
+        }
+        Ok(id)
     }
 
     /// One slot, or two with what does not fit into one.
@@ -387,5 +424,31 @@ mod tests {
         out.issued = (1 << 48) - 2;
         assert_eq!(out.new_order(&order()).map(|i| i.0), Ok((1 << 48) + (1 << 48) - 1));
         assert_eq!(out.new_order(&order()), Err(IntentError::IdsUsedUp { source_id: 1 }));
+    }
+
+    #[test]
+    fn a_warm_up_uses_no_id_and_is_no_wish() {
+        let mut out = Intents::new(2, 250);
+        out.begin(4, Ts(1));
+        let first = out.new_order(&order()).expect("fits");
+        out.clear();
+        out.begin_warm_up(Ts(9));
+        let stop = NewIntent { kind: OrderType::StopLimit, stop_px: Px(3), ..order() };
+        let post = NewIntent { kind: OrderType::PostOnly, ..order() };
+        out.new_order(&order()).expect("taken");
+        out.new_order(&stop).expect("taken");
+        out.replace(first, &order()).expect("taken");
+        out.pair(&post, Px(3), Px(2)).expect("taken");
+        out.cancel(InstrumentId(3), first).expect("taken");
+        out.cancel_all(InstrumentId(3)).expect("taken");
+        assert!(out.new_order(&NewIntent { px: Px(0), ..order() }).is_err());
+        let kinds: Vec<_> = out.as_slice().iter().map(|m| (m.kind(), m.has_tail(), m.ts_recv())).collect();
+        assert_eq!(kinds, [(Some(Kind::IntentWarmUp), false, Ts(9)); 3], "what fits into a slot");
+        assert!(out.as_slice()[0].has(flag::SELL) && out.as_slice()[0].ttl_us() == 250);
+        out.clear();
+        // A real order is named as if nothing had been.
+        out.begin_at(Ts(10));
+        let second = out.new_order(&order()).expect("fits");
+        assert_eq!((second.0, out.as_slice()[0].kind()), (first.0 + 1, Some(Kind::IntentNew)));
     }
 }

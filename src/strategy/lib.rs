@@ -29,6 +29,13 @@ pub trait Strategy: Send {
     /// Time passed. Called on the engine's slow beat.
     fn on_timer(&mut self, now: Ts, out: &mut Intents);
 
+    /// Nothing has happened for a while: ask for an order as it would be asked for now, to keep the way of one warm.
+    /// Nothing may be remembered of it: what is written into `out` here is no order, has no id, and gets no answer. Asking
+    /// for none keeps nothing warm.
+    fn warm_up(&mut self, out: &mut Intents) {
+        let _ = out;
+    }
+
     /// Trading ends: withdraw what is open. Nothing else is called afterwards.
     fn on_stop(&mut self, out: &mut Intents);
 }

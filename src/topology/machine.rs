@@ -151,6 +151,10 @@ pub struct Runtime {
     pub park_us: u32,
     /// A duty cycle that takes longer is counted as slow, µs.
     pub slow_cycle_us: u32,
+    /// Without market data for so long the way of an order is kept warm, ms; 0 = never.
+    pub warm_up_quiet_ms: u32,
+    /// Time between two orders that keep it warm, ms.
+    pub warm_up_every_ms: u32,
     /// SCHED_FIFO priority of threads that never sleep; 0 = normal class.
     pub fifo_priority: u8,
     /// Lock all memory.
@@ -169,6 +173,8 @@ impl Default for Runtime {
             idle: IdleKind::Pause,
             park_us: 200,
             slow_cycle_us: 100,
+            warm_up_quiet_ms: 10,
+            warm_up_every_ms: 10,
             fifo_priority: 0,
             mlock: false,
             cores: Vec::new(),
@@ -185,6 +191,8 @@ impl Runtime {
     pub(crate) fn check(&self, journal_on: bool, c: &mut Checker<'_>) {
         c.range("runtime.park_us", self.park_us, 1, 1_000_000);
         c.range("runtime.slow_cycle_us", self.slow_cycle_us, 1, 1_000_000);
+        c.range("runtime.warm_up_quiet_ms", self.warm_up_quiet_ms, 0, 60_000);
+        c.range("runtime.warm_up_every_ms", self.warm_up_every_ms, 1, 60_000);
         c.range("runtime.fifo_priority", self.fifo_priority, 0, 99);
         for (i, core) in self.cores.iter().enumerate() {
             let key = format!("runtime.cores[{i}]");

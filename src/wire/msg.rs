@@ -64,6 +64,9 @@ pub enum Kind {
     /// Second half of an intent: stop px or 0, second order's px or 0, second order id (of a pair; of a replacement the
     /// order that goes) or 0, 0. Carries END.
     IntentTail = 21,
+    /// Strategy says what an order of its would look like now, to keep the way of one warm: as IntentNew, of a type
+    /// without a stop price; its id is that of no order. Goes as far as the last gate as SendWarmUp, and nowhere else.
+    IntentWarmUp = 22,
 
     /// oms → gateway, order that passed the gate: px, qty, slot, cause | ttl_us << 32; with the change of mode under
     /// which it did ([`Msg::mode_change`]).
@@ -85,6 +88,8 @@ pub enum Kind {
     /// oms → gateway, to one that comes in the place of another: an order that can still trade: qty, venue order id (0 =
     /// unknown yet), slot, 0. Its identity stands in the order trace, if it ever left.
     SendKnown = 40,
+    /// oms → gateway: as SendNew, of an order that is none: encoded, signed, sealed and let go. Its slot is that of no order.
+    SendWarmUp = 41,
 
     /// gateway → oms: handed to the kernel: cycle, 0, slot, 0.
     Sent = 48,
@@ -144,6 +149,7 @@ impl Kind {
             19 => Kind::IntentReplace,
             20 => Kind::IntentPair,
             21 => Kind::IntentTail,
+            22 => Kind::IntentWarmUp,
             32 => Kind::SendNew,
             33 => Kind::SendCancel,
             34 => Kind::SendCancelAll,
@@ -153,6 +159,7 @@ impl Kind {
             38 => Kind::SendPair,
             39 => Kind::SendTail,
             40 => Kind::SendKnown,
+            41 => Kind::SendWarmUp,
             48 => Kind::Sent,
             49 => Kind::NotSent,
             50 => Kind::Acked,

@@ -181,6 +181,10 @@ impl Link for DrillLink {
         }
     }
 
+    fn warm_up(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        self.inner.warm_up(payload)
+    }
+
     fn unsent_bytes(&mut self) -> Result<usize, io::Error> {
         self.inner.unsent_bytes()
     }

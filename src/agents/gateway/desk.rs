@@ -41,6 +41,10 @@ pub struct GatewayCounts {
     pub sessions_lost: u64,
     /// Connections aborted with order bytes still unsent.
     pub aborted_unsent: u64,
+    /// Warm-ups that came as far as the last gate.
+    pub warm_ups: u64,
+    /// Warm-ups that did not.
+    pub warm_ups_refused: u64,
     /// Order sessions lost, by [`net::CloseReason::index`].
     pub downs: [u64; net::link::REASONS],
 }

@@ -45,12 +45,13 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
             let Some((_, words)) = self.orders.peek() else { break };
             let msg = Msg::from_words(words);
             match msg.kind() {
-                Some(Kind::SendNew | Kind::SendReplace | Kind::SendPair) => {
-                    if orders_this_cycle > 0 && self.unconfirmed {
+                Some(Kind::SendNew | Kind::SendReplace | Kind::SendPair | Kind::SendWarmUp) => {
+                    let warm_up = msg.kind() == Some(Kind::SendWarmUp);
+                    if orders_this_cycle > 0 && self.unconfirmed && !warm_up {
                         break; // the next cycle confirms this one's bytes first
                     }
                     let tail = if msg.has_tail() { self.take_tail(&mut consumed) } else { Msg::default() };
-                    if socket_clear {
+                    if socket_clear || warm_up {
                         orders_this_cycle += self.send_order(&msg, &tail, cycle) as u32;
                     } else {
                         self.refuse_order(&msg, &tail, NotSent::Unsent, cycle.now());
@@ -84,6 +85,8 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
     fn send_order(&mut self, msg: &Msg, tail: &Msg, cycle: &Cycle<'_>) -> bool {
         let slot = slot_of(msg);
         let now = self.stamp(cycle);
+        // From here to the last gate one way for both; behind it this one sees no socket.
+        let warm_up = msg.kind() == Some(Kind::SendWarmUp);
         if let Err(why) = self.may_send(msg, now) {
             self.refuse_order(msg, tail, why, now);
             return false;
@@ -98,6 +101,14 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
             Request::Replace(old, _, order) => codec.encode_replace(old, order, at, &mut self.out),
             Request::Pair(first, second) => codec.encode_pair(first, second, at, &mut self.out),
         };
+        if warm_up {
+            let warm = encoded.is_ok()
+                && self.kill.allows(self.armed_epoch)
+                && self.primary.link.warm_up(&self.out).is_ok();
+            self.desk.counts.warm_ups += warm as u64;
+            self.desk.counts.warm_ups_refused += !warm as u64;
+            return false;
+        }
         if encoded.is_ok() && !self.rates.take(codec.weight(), Need::Order, now) {
             let why = if self.rates.is_banned(now) { NotSent::Banned } else { NotSent::RateLimited };
             self.refuse_order(msg, tail, why, now);
@@ -166,7 +177,7 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
             kind: msg.order_type()?,
             stop_px: Px(0),
         };
-        if msg.kind() == Some(Kind::SendNew) && !order.kind.has_stop() {
+        if matches!(msg.kind(), Some(Kind::SendNew | Kind::SendWarmUp)) && !order.kind.has_stop() {
             return Some(Request::New(order));
         }
         if tail.kind() != Some(Kind::SendTail) {
@@ -225,6 +236,9 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
     /// Refuses what a message asks for, whole.
     #[cold]
     fn refuse_order(&mut self, msg: &Msg, tail: &Msg, why: NotSent, now: Ts) {
+        if msg.kind() == Some(Kind::SendWarmUp) {
+            return self.desk.counts.warm_ups_refused += 1;
+        }
         self.desk.refuse(slot_of(msg), why, now);
         match msg.kind() {
             Some(Kind::SendPair) => self.desk.refuse(slot_of(tail), why, now),
@@ -259,6 +273,9 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
         }
         if now.since_ns(msg.ts_recv()) > msg.ttl_us() as u64 * 1_000 {
             return Err(NotSent::Aged);
+        }
+        if msg.kind() == Some(Kind::SendWarmUp) {
+            return Ok(()); // it takes nothing from any budget
         }
         let settings = &self.settings;
         let budget = self.budget.get_or_insert_with(|| {

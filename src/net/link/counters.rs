@@ -53,6 +53,8 @@ impl CloseReason {
 pub struct LinkCounters {
     /// Bytes received from the socket, before decryption.
     pub bytes_in: u64,
+    /// Warm-ups made: frames sealed and thrown away.
+    pub warm_ups: u64,
     /// Bytes the kernel took, after encryption.
     pub bytes_out: u64,
     /// Frames decoded, of every kind.

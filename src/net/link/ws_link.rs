@@ -11,7 +11,7 @@ use crate::dial::{Mailbox, Session};
 use crate::io::{Backend, Io, IoCounters, Received};
 use crate::outbox::Outbox;
 use crate::socket;
-use crate::tls::{PlaintextSink, TlsFault, TlsStream};
+use crate::tls::{PlaintextSink, PracticeSeal, TlsFault, TlsStream};
 use crate::ws::{self, CloseCode, Decoded, Decoder, Encoder, Event, MaskKeys, MessageKind, Role};
 
 /// Plaintext that can arrive behind a whole frame: a full TLS record and one read, with room to spare.
@@ -73,6 +73,7 @@ pub struct WsLink {
     outbox: Outbox,
     frame: Vec<u8>,
     sealed: Vec<u8>,
+    practice: Practice,
     state: State,
     poisoned: bool,
     /// The end has been seen; messages received before it are delivered first.
@@ -98,6 +99,15 @@ enum State {
     Up,
     /// The connection was cut by `abort`; the next poll says so.
     Cut,
+}
+
+/// What a warm-up uses instead of the connection's own. Nothing here is ever given to a socket.
+#[derive(Debug)]
+struct Practice {
+    encoder: Encoder,
+    frame: Vec<u8>,
+    sealed: Vec<u8>,
+    seal: Option<PracticeSeal>,
 }
 
 /// What one decoded frame asks of the link.
@@ -130,6 +140,12 @@ impl WsLink {
             outbox: Outbox::with_capacity(config.backlog_bytes_max + sealed_max),
             frame: Vec::with_capacity(sealed_max),
             sealed: Vec::with_capacity(sealed_max),
+            practice: Practice {
+                encoder: Encoder::client(MaskKeys::new(!config.seed)),
+                frame: Vec::with_capacity(sealed_max),
+                sealed: Vec::with_capacity(sealed_max),
+                seal: PracticeSeal::new(),
+            },
             state: State::Down,
             poisoned: false,
             ending: None,
@@ -187,19 +203,7 @@ impl Link for WsLink {
 
     #[inline]
     fn send(&mut self, payload: &[u8], last_check: &mut dyn FnMut() -> bool) -> Result<(), SendError> {
-        if !self.is_up() {
-            return Err(SendError::Down);
-        }
-        if self.poisoned {
-            return Err(SendError::Poisoned);
-        }
-        if !self.outbox.is_empty() {
-            return Err(SendError::Backlog { bytes: self.outbox.len() });
-        }
-        let limit = self.config.send_bytes_max;
-        if payload.len() > limit {
-            return Err(SendError::TooLong { length: payload.len(), limit });
-        }
+        self.takes(payload)?;
         self.frame.clear();
         self.encoder.text(payload, &mut self.frame);
         self.seal_frame().map_err(SendError::Tls)?;
@@ -210,6 +214,20 @@ impl Link for WsLink {
         }
         self.transmit().map_err(|errno| SendError::Io { errno })?;
         self.counters.messages_out += 1;
+        Ok(())
+    }
+
+    fn warm_up(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        self.takes(payload)?;
+        let Practice { encoder, frame, sealed, seal } = &mut self.practice;
+        frame.clear();
+        sealed.clear();
+        encoder.text(payload, frame);
+        if self.tls.is_some() {
+            let seal = seal.as_mut().ok_or(SendError::Tls(TlsFault::Internal))?;
+            seal.seal(frame, sealed).map_err(SendError::Tls)?;
+        }
+        self.counters.warm_ups += 1;
         Ok(())
     }
 
@@ -244,6 +262,25 @@ impl Link for WsLink {
 // ---- Per message ----
 
 impl WsLink {
+    /// Whether a message may be sent at all.
+    #[inline]
+    fn takes(&self, payload: &[u8]) -> Result<(), SendError> {
+        if !self.is_up() {
+            return Err(SendError::Down);
+        }
+        if self.poisoned {
+            return Err(SendError::Poisoned);
+        }
+        if !self.outbox.is_empty() {
+            return Err(SendError::Backlog { bytes: self.outbox.len() });
+        }
+        let (length, limit) = (payload.len(), self.config.send_bytes_max);
+        if length > limit {
+            return Err(SendError::TooLong { length, limit });
+        }
+        Ok(())
+    }
+
     #[inline]
     fn poll_up(
         &mut self,

@@ -54,6 +54,7 @@ fn echo(rig: &mut Rig, count: usize) -> u64 {
             });
         }
         rig.link.unsent_bytes().unwrap();
+        rig.link.warm_up(&payload).unwrap();
     }
     ALLOCATIONS.get() - before
 }

@@ -432,6 +432,36 @@ fn a_withheld_message_leaves_nothing_and_poisons_the_link() {
 }
 
 #[test]
+fn a_warm_up_leaves_nothing_on_the_wire_or_on_the_link() {
+    matrix(|backend, tls| {
+        let (client, server) = tls.unzip();
+        let host = Host::start(server, upgrade_and_echo);
+        let mut rig = Rig::to(host.port, client, backend);
+        assert_eq!(rig.link.warm_up(b"early"), Err(SendError::Down));
+        rig.up();
+        let long = vec![b'x'; (1 << 20) + 1];
+        assert!(matches!(rig.link.warm_up(&long), Err(SendError::TooLong { .. })));
+        for round in 0..50 {
+            let before = *rig.link.counters();
+            for _ in 0..20 {
+                rig.link.warm_up(b"secret").unwrap();
+            }
+            let after = *rig.link.counters();
+            assert_eq!((after.bytes_out, after.messages_out), (before.bytes_out, before.messages_out));
+            assert_eq!((after.warm_ups, rig.link.unsent_bytes().unwrap()), (before.warm_ups + 20, 0));
+            // The peer decrypts and unmasks what is sent in between: keys, sequence and stream are as they were.
+            let message = format!("message {round}").into_bytes();
+            rig.link.send(&message, &mut || true).unwrap();
+            assert_eq!(rig.gather(1), [Got::Text(message)]);
+        }
+        assert_eq!(rig.link.send(b"withheld", &mut || false), Err(SendError::Withheld));
+        assert_eq!(rig.link.warm_up(b"secret"), Err(SendError::Poisoned));
+        let counters = *rig.link.counters();
+        assert_eq!((counters.messages_in, counters.messages_out, counters.frames_in), (50, 50, 50));
+    });
+}
+
+#[test]
 fn a_withheld_message_does_not_leave_with_the_farewell_either() {
     matrix(|backend, tls| {
         let (client, server) = tls.unzip();

@@ -301,6 +301,22 @@ fn own_orders_are_not_met() {
 }
 
 #[test]
+fn a_judgement_that_takes_nothing_says_the_same_and_changes_nothing() {
+    let mut g = gate();
+    let bad = GateOrder { qty: Qty(0), ..order() };
+    for _ in 0..100 {
+        assert_eq!(g.judge(&order(), &inputs(), false), Ok(()));
+        assert_eq!(g.judge(&bad, &inputs(), false), check(bad, inputs()));
+    }
+    for _ in 0..3 {
+        assert_eq!(g.check(&order(), &inputs()), Ok(()), "every token is still there");
+    }
+    let refused = Err(Reject::Rate { rate_per_s: 10, burst: 3 });
+    assert_eq!(g.judge(&order(), &inputs(), false), refused, "one that finds none is told so");
+    assert_eq!(g.check(&order(), &inputs()), refused);
+}
+
+#[test]
 fn rate_is_taken_only_by_orders_that_pass() {
     let mut g = gate();
     for _ in 0..100 {

@@ -106,6 +106,8 @@ const BROKEN: &[(&str, &str)] = &[
     ("runtime.idle = 'sleep'", "unknown variant `sleep`"),
     ("runtime.park_us = 0", "must be 1..=1000000"),
     ("runtime.slow_cycle_us = 0", "must be 1..=1000000"),
+    ("runtime.warm_up_quiet_ms = 60001", "must be 0..=60000"),
+    ("runtime.warm_up_every_ms = 0", "must be 1..=60000"),
     ("runtime.fifo_priority = 100", "must be 0..=99"),
     ("runtime.mlock = 1", "line 1: runtime.mlock: invalid type: integer `1`, expected a boolean"),
     ("runtime.cores = [1, 2, 1]", "line 1: runtime.cores[2] = 1: must be named once"),
