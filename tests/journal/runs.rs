@@ -48,3 +48,19 @@ fn twenty_seeds_replay_to_the_same_hashes_bytes_and_books() {
     );
     assert!(downs > 10, "the rough half lost connections: {downs}");
 }
+
+#[test]
+fn a_run_that_keeps_warm_replays_as_one_that_does_not() {
+    for seed in 31..=34 {
+        let dir = Dir::new();
+        let mut config = config(&dir);
+        (config.runtime.warm_up_quiet_ms, config.runtime.warm_up_every_ms) = (1, 1);
+        let faults = if seed % 2 == 0 { [ROUGH, ROUGH] } else { [Faults::default(); 2] };
+        let ran = run(&config, &dir, seed, 3.0, faults);
+        let warm_ups = ran.stats.counters.iter().find(|c| c.0 == "gateway.warm_ups").map_or(0, |c| c.1);
+        assert!(warm_ups > 20, "seed {seed}: {warm_ups} warm-ups");
+        let outcome = replay(&dir.session()).expect("replayed");
+        same(&outcome, &format!("seed {seed}"));
+        assert_eq!(outcome.oms.as_ref(), Some(&ran.oms), "seed {seed}");
+    }
+}

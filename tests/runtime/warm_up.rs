@@ -26,10 +26,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Turns a second of a crowd that leaves gaps of some ms.
 const ACTIONS_PER_S: f64 = 60.0;
 
-struct Scratch(PathBuf);
+pub(crate) struct Scratch(pub(crate) PathBuf);
 
 impl Scratch {
-    fn new(name: &str) -> Scratch {
+    pub(crate) fn new(name: &str) -> Scratch {
         static MADE: AtomicU64 = AtomicU64::new(0);
         let n = MADE.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("corelane-runtime-{name}-{}-{n}", std::process::id()));
@@ -194,7 +194,7 @@ fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
 }
 
 /// Starting an engine pins the thread that does it.
-fn on_a_thread_of_its_own(test: fn()) {
+pub(crate) fn on_a_thread_of_its_own(test: fn()) {
     std::thread::spawn(test).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
 }
 
