@@ -167,8 +167,11 @@ impl Drop for Scratch {
     }
 }
 
-/// One engine's life: the stages of its first orders after quiet times, ns, and how many warm-ups there were.
-fn run(warm: bool, seconds: u64, seed: u64) -> Result<(Vec<[u64; 5]>, u64), Box<dyn Error>> {
+/// Stages of the first orders after quiet times, ns, and how many warm-ups there were.
+type Ran = (Vec<[u64; 5]>, u64);
+
+/// One engine's life.
+fn run(warm: bool, seconds: u64, seed: u64) -> Result<Ran, Box<dyn Error>> {
     let scratch = Scratch(std::env::temp_dir().join(format!("corelane-warm-up-{}", std::process::id())));
     std::fs::create_dir_all(&scratch.0)?;
     let mut config = Config::parse(market::DEMO_TOML)?;

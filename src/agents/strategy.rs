@@ -92,8 +92,9 @@ impl<T: Strategy> StrategyAgent<T> {
         if now.since_ns(self.heard) < warm.quiet_ns || !warm.beat.due(now) {
             return;
         }
-        // A ring that is not emptied is kept for wishes.
-        if !self.ports.signals.has_room(self.ports.signals.capacity() / 2 + 1) {
+        // Wishes that still wait come first, and a ring that is not emptied is kept for them.
+        let room = self.ports.signals.capacity() / 2 + 1;
+        if !self.intents.is_empty() || !self.ports.signals.has_room(room) {
             return;
         }
         self.intents.begin_warm_up(now);

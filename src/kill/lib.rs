@@ -11,7 +11,8 @@
 //! Rules that nothing here relaxes:
 //! - the epoch is odd while tripped, born odd, and made even only by a start that found the latch clear and every
 //!   line closed, or by a person who names the trip;
-//! - any error of a line, a first bad sample, a beat too old or too far ahead, an unreadable latch: all trip;
+//! - any error of a line, a first bad sample, a beat too old or too far ahead, a thread that panics, an unreadable latch:
+//!   all trip;
 //! - the gate is shut when every sender has acknowledged the epoch or has been aborted;
 //! - cancelling and closing positions is trading, and not done here.
 //!

@@ -86,6 +86,8 @@ impl Desk {
             let msg = Msg::from_words(put.words);
             match put.ring {
                 0 => self.event(msg, moment, body, put.at),
+                // Warm-ups are nobody's story, and bear numbers of others.
+                2 | 3 if matches!(msg.kind(), Some(Kind::IntentWarmUp | Kind::SendWarmUp)) => {}
                 2 => {
                     self.intents.insert((msg.cause(), msg.body[2] as u64), (msg, moment));
                 }

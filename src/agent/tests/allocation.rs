@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use agent::{Agent, Clock, Cycle, CycleSink, Idle, Pool, Pulse, RingId, Runner, ThreadSpec};
-use wire::Ts;
 
 thread_local! {
     static CALLS: Cell<u64> = const { Cell::new(0) };
