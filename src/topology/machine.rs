@@ -214,7 +214,7 @@ impl Runtime {
         }
         c.rule(
             "runtime.apart",
-            format_args!("{:?}", self.apart.iter().map(|a| a.name()).collect::<Vec<_>>()),
+            format_args!("[{}]", self.apart.iter().map(|a| a.name()).collect::<Vec<_>>().join(", ")),
             self.apart.is_empty() || !journal_on,
             "must be empty while journal.on = true: a journal holds the one order of all that happens in a process",
         );

@@ -235,10 +235,7 @@ fn who_cannot_live_apart_is_refused_by_name() {
             "journal.on = false\nruntime.apart = ['strategy', 'strategy']",
             "runtime.apart[1] = strategy: must be named once",
         ),
-        (
-            "runtime.apart = ['strategy']",
-            "runtime.apart = [\"strategy\"]: must be empty while journal.on = true",
-        ),
+        ("runtime.apart = ['strategy']", "runtime.apart = [strategy]: must be empty while journal.on = true"),
         ("journal.on = false\nruntime.apart = ['nobody']", "runtime.apart"),
         ("runtime.away_ms = 9", "runtime.away_ms = 9: must be 10..=60000"),
     ] {
