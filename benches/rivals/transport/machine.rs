@@ -163,7 +163,9 @@ pub(crate) fn describe() -> Vec<(&'static str, String)> {
     let read = |path: &str| fs::read_to_string(path).map(|text| text.trim().to_owned()).ok();
     let cpuinfo = read("/proc/cpuinfo").unwrap_or_default();
     let cpu = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    let commit = std::process::Command::new("git").args(["describe", "--always", "--dirty"]).output();
+    let commit = std::process::Command::new("git")
+        .args(["-C", env!("CARGO_MANIFEST_DIR"), "describe", "--always", "--dirty"])
+        .output();
     let commit = commit.ok().map(|out| String::from_utf8_lossy(&out.stdout).trim().to_owned());
     let unknown = || "unknown".to_owned();
     vec![
