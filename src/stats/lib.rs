@@ -12,7 +12,7 @@
 //!
 //! Everything is declared in a [`Layout`] before the start; [`StatsSegment`] hands each cell out once, to the
 //! thread that will write it. A write is one or two plain moves: nothing locks, allocates, formats or enters the
-//! kernel. The names lie in the segment, so a reader knows no engine.
+//! kernel. The names lie in the segment, so a reader knows no engine: `readers/` has one for C and one for Python.
 //!
 //! Deliberately absent: a clock (times are passed in), the meaning of any name, history.
 //!
