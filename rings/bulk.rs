@@ -166,9 +166,7 @@ impl BulkProducer {
     #[inline(always)]
     fn write(&self, seq: u64, record: &Record) {
         self.slots.writes(seq);
-        for (cell, word) in self.slots.at(seq).iter().zip(record) {
-            cell.store(*word, Ordering::Relaxed);
-        }
+        self.slots.write(seq, record);
         self.slots.ask_ahead(seq);
     }
 
