@@ -85,7 +85,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             rates[i].push(run(CHAINS[i], messages, &cores)?);
         }
     }
-    println!("{} cores, all threads yield, {messages} messages a repetition, every word checked", cores.len());
+    println!(
+        "{} cores, all threads yield, {messages} messages a repetition, every word checked",
+        cores.len()
+    );
     println!("agents  threads   median M/s  [lowest-highest]   {repetitions} repetitions by turns");
     rates.iter_mut().for_each(|rates| rates.sort_unstable_by(f64::total_cmp));
     let median = |rates: &[f64]| rates[rates.len() / 2];
