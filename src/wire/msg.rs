@@ -590,7 +590,7 @@ mod tests {
     #[test]
     fn every_kind_code_round_trips() {
         let known: Vec<u8> = (0..=255).filter(|c| Kind::from_u8(*c).is_some()).collect();
-        assert_eq!(known.len(), 36);
+        assert_eq!(known.len(), 40);
         for c in known {
             assert_eq!(Kind::from_u8(c).map(|k| k as u8), Some(c));
         }

@@ -19,7 +19,7 @@ use topology::AgentName;
 /// Trips that must count.
 const TRIPS: u64 = 50;
 /// Attempts for one trip that counts.
-const ATTEMPTS: u64 = 12;
+const ATTEMPTS: u64 = 30;
 
 /// One engine at a time: two would fight for two cores, and SIGUSR1 is for all of a process.
 static ALONE: Mutex<()> = Mutex::new(());
