@@ -97,6 +97,15 @@ pub enum Node {
     },
 }
 
+impl MemoryReport {
+    /// Whether something that was asked for was refused.
+    pub fn is_less_than_asked(&self) -> bool {
+        matches!(self.pages, Pages::NotHuge { .. })
+            || matches!(self.locked, Locked::No { .. })
+            || matches!(self.node, Node::Unknown { .. } | Node::Refused { .. })
+    }
+}
+
 impl fmt::Display for MemoryReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let why = io::Error::from_raw_os_error;

@@ -243,7 +243,7 @@ pub fn assemble<L: Link, S: SnapshotSource>(
     mut parts: EngineParts<L, S>,
 ) -> Result<Agents<L, S>, EngineError> {
     let [feed_tape, strategy_tape, oms_tape, gateway_tape] = [0, 1, 2, 3].map(|agent| parts.tapes.of(agent));
-    let rings = Rings::create(&settings.rings)?;
+    let rings = Rings::create(&settings.rings, Default::default())?;
     let all = Assembly::new(settings, instruments, parts.stage)?;
     let (controls, kill) = (parts.controls, parts.kill);
     let feed = FeedEnds {

@@ -19,7 +19,7 @@ use kill::{
 use net::dial::DialReports;
 use net::http::{CallConfig, Request, call};
 use net::{Dialer, Endpoint, Link, WsLink};
-use rings::Words;
+use rings::{Memory, Words};
 use stats::boards::Boards;
 use stats::instance::Instance;
 use stats::{StatsError, StatsSegment};
@@ -36,7 +36,7 @@ use crate::apart::door::{Door, DoorParts};
 use crate::commands::Console;
 use crate::controls::Controls;
 use crate::engine::assembly::{Assembly, FeedEnds, GatewayEnds, OmsEnds, StrategyEnds};
-use crate::engine::rings::Rings;
+use crate::engine::rings::{CONSUMERS, Rings};
 use crate::engine::{EngineError, MARKET_LINK, ORDER_LINK, SOURCE, STANDBY_LINK, in_full};
 use crate::meters::{self, AGENTS, BeatSink, Meters};
 use crate::rearm::LINE_FILE;
@@ -375,7 +375,13 @@ impl Live {
         let tapes = taping.as_ref().map_or_else(Tapes::off, |t| t.tapes.clone());
         let Meters { feed, strategy, oms, gateway, mut sinks } = Meters::take(&segment)?;
         let [feed_tape, strategy_tape, oms_tape, gateway_tape] = [0, 1, 2, 3].map(|agent| tapes.of(agent));
-        let rings = Rings::create(&settings.rings)?;
+        let memory = CONSUMERS.map(|consumer| Memory {
+            huge: config.runtime.huge_pages,
+            near_core: topology.thread_of(consumer).and_then(|thread| thread.core),
+            ..Memory::default()
+        });
+        let rings = Rings::create(&settings.rings, memory)?;
+        without.extend(rings.without());
         let mut boards = Boards::create(instance.dir(), all.instruments.len(), &ident)?;
         let last = Arc::new(Mutex::new(None));
         let feed = FeedEnds {

@@ -1,6 +1,7 @@
 //! The rings of an engine, and which end is whose.
 
-use rings::{Consumer, Producer, Segment, SegmentError};
+use rings::{Consumer, Memory, Producer, RING, Segment, SegmentError};
+use topology::AgentName;
 
 use super::{EngineError, RINGS};
 use crate::tape::{RingIn, RingOut, Tape};
@@ -18,6 +19,16 @@ pub const REPORT_OMS: usize = 4;
 /// Number of the ring `report_strategy`.
 pub const REPORT_STRATEGY: usize = 5;
 
+/// Who takes from each ring: its memory is best near that agent's core.
+pub const CONSUMERS: [AgentName; RINGS.len()] = [
+    AgentName::Strategy,
+    AgentName::Oms,
+    AgentName::Oms,
+    AgentName::Gateway,
+    AgentName::Oms,
+    AgentName::Strategy,
+];
+
 /// Rings without their ends: each end is taken by the one agent whose it is, in this process or in the one that the ring
 /// is handed to.
 #[derive(Debug, Default)]
@@ -26,16 +37,31 @@ pub struct Rings {
 }
 
 impl Rings {
-    /// Makes all of them, of these capacities.
+    /// Makes all of them, of these capacities, each in the memory that is asked for as far as it is to be had.
     ///
     /// # Errors
-    /// A capacity that is none, or no memory.
-    pub fn create(capacities: &[usize; RINGS.len()]) -> Result<Rings, SegmentError> {
+    /// A capacity that is none, or no memory at all.
+    pub fn create(
+        capacities: &[usize; RINGS.len()],
+        memory: [Memory; RINGS.len()],
+    ) -> Result<Rings, SegmentError> {
         let mut rings = Rings::default();
-        for (segment, (name, capacity)) in rings.segments.iter_mut().zip(RINGS.iter().zip(capacities)) {
-            *segment = Some(rings::ring_segment(name, *capacity)?);
+        let asked = RINGS.iter().zip(capacities).zip(memory);
+        for (segment, ((name, capacity), memory)) in rings.segments.iter_mut().zip(asked) {
+            *segment = Some(rings::ring_segment_as(name, *capacity, &RING, memory)?);
         }
         Ok(rings)
+    }
+
+    /// What was asked for and refused, in one line: the rings that went without, and the first of the reasons.
+    pub fn without(&self) -> Option<String> {
+        let refused: Vec<_> = (RINGS.iter().zip(&self.segments))
+            .filter_map(|(name, segment)| Some((name, segment.as_ref()?.memory())))
+            .filter(|(_, got)| got.is_less_than_asked())
+            .collect();
+        let (_, why) = refused.first()?;
+        let names: Vec<_> = refused.iter().map(|(name, _)| **name).collect();
+        Some(format!("memory of rings {}: {why}", names.join(", ")))
     }
 
     /// Puts one that was handed over in its place.

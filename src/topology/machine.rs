@@ -159,6 +159,8 @@ pub struct Runtime {
     pub fifo_priority: u8,
     /// Lock all memory.
     pub mlock: bool,
+    /// Rings in pages of 2 MiB.
+    pub huge_pages: bool,
     /// Cores to use; empty = all that the process may use.
     pub cores: Vec<usize>,
     /// Agents that live in processes of their own: strategy, gateway or both.
@@ -177,6 +179,7 @@ impl Default for Runtime {
             warm_up_every_ms: 10,
             fifo_priority: 0,
             mlock: false,
+            huge_pages: false,
             cores: Vec::new(),
             apart: Vec::new(),
             away_ms: 500,

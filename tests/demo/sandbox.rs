@@ -92,8 +92,14 @@ fn nobody_with_little_locked_memory_can_run_it() {
     };
     let without = goes_without(&scratch, &mut as_nobody());
     assert!(!without.iter().any(|w| w.contains("locked memory")), "not asked for: {without:?}");
-    fs::write(scratch.file("extra.toml"), "\n[runtime]\nmlock = true\n").expect("a file");
+    fs::write(scratch.file("extra.toml"), "\n[runtime]\nmlock = true\nhuge_pages = true\n").expect("a file");
     let without = goes_without(&scratch, &mut as_nobody());
+    let pool = fs::read_to_string("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
+    if pool.is_ok_and(|free| free.trim() == "0") {
+        let rings: Vec<_> =
+            without.iter().filter(|w| w.starts_with("memory of rings market_strategy")).collect();
+        assert!(rings.len() == 1 && rings[0].contains("huge ones refused"), "{without:?}");
+    }
     assert_eq!(without.iter().filter(|w| w.contains("locked memory")).count(), 1, "{without:?}");
     // Each user has a base of his own.
     let base = format!("/dev/shm/corelane-{NOBODY}");
