@@ -1,7 +1,7 @@
 //! Where members come in, and where it is noticed that they have gone.
 //!
 //! One thread on the housekeeping side of the engine's process. The connection of a member stays open as long as it lives:
-//! its end is the death of the process, seen within [`LOOK`]; a beat older than the bound is a hang. What follows, agents
+//! its end is the death of the process, seen within `LOOK`; a beat older than the bound is a hang. What follows, agents
 //! read in one word ([`Standing`]), which this thread alone writes. Nobody is let in before the oms has acted on the
 //! departure of the one before.
 
