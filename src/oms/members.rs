@@ -17,6 +17,13 @@ impl Oms {
     pub fn on_standing(&mut self, standing: Standing, now: Ts, port: &mut impl OmsPort) {
         let before = std::mem::replace(&mut self.standing, standing);
         self.moved = true;
+        // First of all a new gateway hears of the orders that there are: of what it does not know it says nothing.
+        let gateway = self.standing.of(Member::Gateway);
+        if before.of(Member::Gateway) != gateway {
+            self.on_session(false, false, now, port);
+            self.to_introduce = matches!(gateway, Away::Here(_)).then_some(0);
+            self.introduce(now, port);
+        }
         let strategy = self.standing.of(Member::Strategy);
         if before.of(Member::Strategy) != strategy {
             // Whoever comes next has not asked for any of this.
@@ -25,11 +32,6 @@ impl Oms {
             if matches!(strategy, Away::Here(_)) {
                 self.tell_positions(now, port);
             }
-        }
-        let gateway = self.standing.of(Member::Gateway);
-        if before.of(Member::Gateway) != gateway {
-            self.on_session(false, false, now, port);
-            self.to_introduce = matches!(gateway, Away::Here(_)).then_some(0);
         }
     }
 

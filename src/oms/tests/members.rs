@@ -132,3 +132,33 @@ fn what_a_gateway_says_before_its_arrival_is_acted_on_holds() {
     let trading = b.said.updates.iter().rfind(|m| m.kind() == Some(Kind::Trading)).map(|m| m.body[0]);
     assert_eq!((b.oms.halt(), trading), (Halt::None, Some(1)));
 }
+
+#[test]
+fn a_new_gateway_hears_of_every_order_before_anything_is_asked_of_it() {
+    let mut b = joined();
+    acked(&mut b, 1, 0);
+    b.buy(2);
+    b.standing = b.standing.gone(Member::Gateway);
+    b.said.full = true;
+    b.killed = true;
+    b.pass(1);
+    // Questions and a cancel have been due for long, and it has done its stop before anybody has seen it.
+    b.cancel(1);
+    b.pass(2_000);
+    b.said.full = false;
+    b.said.sent.clear();
+    b.standing = b.standing.here(Member::Gateway, 2);
+    b.oms.on_standing(b.standing, b.now, &mut b.said);
+    b.session(false, true);
+    b.pass(200);
+    let kinds = b.kinds_sent();
+    assert_eq!(kinds[..2], [Kind::SendKnown; 2], "{kinds:?}");
+    let asked: Vec<i64> =
+        b.said.sent.iter().filter(|m| m.kind() == Some(Kind::SendQuery)).map(|m| m.body[2]).collect();
+    assert!(asked.contains(&0) && asked.contains(&1), "{kinds:?}");
+    assert!(!kinds[2..].contains(&Kind::SendKnown), "{kinds:?}");
+    b.query(0, QueryStatus::Cancelled, 0);
+    b.report(Kind::NotSent, 1, [NotSent::NoSession as i64, 0, 0]);
+    b.pass(1);
+    assert_eq!((b.oms.open_orders(), b.oms.halt()), (0, Halt::Killed));
+}
