@@ -1,5 +1,6 @@
 //! What can happen to orders and the answers about them.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use corelane::controls::{Mode, StopState};
@@ -321,4 +322,37 @@ fn agrees_killed(rig: Rig) {
     for line in &outcome.oms.assets {
         assert_eq!(line.difference, Some(0), "halt {}: {line:?}", outcome.oms.halt);
     }
+}
+
+#[test]
+fn an_order_that_lives_after_a_kill_was_confirmed_is_cancelled_by_another_stop() {
+    let mut rig = Rig::new(135);
+    rig.run(2 * S);
+    rig.engine.command_stop();
+    assert_eq!(rig.engine.run_for(7 * S), Fate::Killed);
+    assert_eq!(rig.engine.controls().stop(), StopState::Confirmed);
+    let last = rig.engine.venue().received().last().expect("an order").client_id.clone();
+    // One that came so late that the stop had not waited for it, as a new gateway may have to find out.
+    let said = Arc::new(AtomicBool::new(false));
+    let once = said.clone();
+    rig.inward(&ORDERS[1..], move |payload| {
+        let mut all = vec![(0, payload)];
+        if !once.swap(true, Ordering::AcqRel) {
+            let result = r#"{"symbol":"BTCUSDT","orderId":999999,"status":"NEW","executedQty":"0.00000000"}"#;
+            all.push((0, format!(r#"{{"id":"q{last}","status":200,"result":{result}}}"#).into_bytes()));
+        }
+        all
+    });
+    rig.engine.wires().cut(ORDERS[1]);
+    let by = rig.engine.now().plus_ns(2 * S);
+    while rig.engine.controls().stop() != StopState::Running {
+        assert!(rig.engine.now() < by, "it is left to itself (said: {})", said.load(Ordering::Acquire));
+        rig.engine.step();
+    }
+    let by = rig.engine.now().plus_ns(2 * S);
+    while rig.engine.controls().stop() != StopState::Confirmed {
+        assert!(rig.engine.now() < by, "the second stop");
+        rig.engine.step();
+    }
+    rig.finish();
 }

@@ -100,6 +100,8 @@ pub struct Desk {
     pub shutdown: bool,
     /// An order executed beyond its end: the oms may have let go of it.
     pub past_end: bool,
+    /// The venue said of an order of ours that it has it.
+    pub alive: bool,
     /// What one message said beside its reports.
     pub aside: Aside,
     /// How long after its stamp the venue may still take an order, ns.
@@ -127,6 +129,7 @@ impl Desk {
             subscribed: false,
             shutdown: false,
             past_end: false,
+            alive: false,
             aside: Aside::default(),
             order_late_max_ns,
         }
@@ -325,6 +328,7 @@ impl Desk {
         match event {
             OrderEvent::Acked { id, venue_order_id } => {
                 if let Some(slot) = self.slot_of(id) {
+                    self.alive = true;
                     self.sent[slot.0 as usize].venue_order_id = venue_order_id;
                     self.report(Kind::Acked, slot, 0, venue_order_id as i64, 0, now);
                 }
@@ -383,7 +387,8 @@ impl Desk {
                         order.venue_order_id = answer.venue_order_id;
                     }
                     match answer.status {
-                        QueryStatus::Open | QueryStatus::Filled => {}
+                        QueryStatus::Open => self.alive = true,
+                        QueryStatus::Filled => {}
                         QueryStatus::NotFound if !late => {} // the venue may still take it
                         _ => order.cum_max = order.cum_max.min(answer.cum_qty.0),
                     }

@@ -585,6 +585,9 @@ impl<L: Link, O: OrderSession> Gateway<L, O> {
             self.leave_by = Some(now.plus_ns(LEAVE_NS));
             self.timer.hurry();
         }
+        // A stop that has ended has missed what lives after it: it came late, or the gateway before this one sent it.
+        let alive = std::mem::take(&mut self.desk.alive);
+        begin |= alive && (self.desk.tripped || self.quiescing) && self.desk.stop.is_none();
         if begin {
             self.start_stop(now);
         }
