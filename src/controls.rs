@@ -362,7 +362,7 @@ impl Controls {
     pub fn publish_gateway_gone(&self) {
         self.words.store(SESSION_READY, 0, Ordering::Release);
         self.words.store(QUIESCING, 0, Ordering::Release);
-        self.words.store(STOP, StopState::TimedOut as u64, Ordering::Release);
+        self.words.store(STOP, StopState::None as u64, Ordering::Release);
     }
 
     /// What an agent is told, all of it in one load.

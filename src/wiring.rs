@@ -7,6 +7,8 @@
 pub mod links;
 mod settle;
 
+pub use settle::{Doubt, KillStop};
+
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

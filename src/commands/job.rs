@@ -107,15 +107,17 @@ fn stopped(before: bool, waited: Duration, console: &Console) -> Option<Reply> {
     let switch = console.switch();
     let shut = switch.tripped && switch.senders.iter().all(|s| s.acked.is_some() || s.aborted.is_some());
     let stop = console.controls.stop();
-    let ended = shut && matches!(stop, StopState::Confirmed | StopState::TimedOut);
+    // Who was cut off has said nothing of this stop: what stands there is of an older one.
+    let acked = switch.senders.iter().all(|s| s.acked.is_some());
+    let ended = shut && acked && matches!(stop, StopState::Confirmed | StopState::TimedOut);
     let over = waited > VENUE_PATIENCE;
     if !ended && !over {
         return None;
     }
     let trip = switch.trip.as_ref();
     let id = trip.and_then(|t| t.id).map(|id| id.to_string());
-    let acked = switch.senders.first().and_then(|s| s.acked);
-    let ack_us = acked.zip(trip).map(|((at, _), t)| at.since_ns(t.ts) / 1_000);
+    let first = switch.senders.first().and_then(|s| s.acked);
+    let ack_us = first.zip(trip).map(|((at, _), t)| at.since_ns(t.ts) / 1_000);
     let confirmed = ended && stop == StopState::Confirmed;
     let text = match (confirmed, shut) {
         _ if before => "it was tripped before; the gate is shut".to_owned(),

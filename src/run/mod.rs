@@ -23,7 +23,7 @@ use crate::controls::StopState;
 use crate::demo::figures;
 use crate::engine::{EngineError, in_full};
 use crate::interrupt;
-use crate::wiring::{Live, LiveSetup};
+use crate::wiring::{KillStop, Live, LiveSetup};
 use claim::{CLAIM_FILE, Claim};
 
 /// Time between two looks at the engine.
@@ -127,7 +127,8 @@ fn claim(key: &'static str, dir: &std::path::Path) -> Result<Claim, EngineError>
 struct Told {
     state: Option<(&'static str, &'static str, bool)>,
     epoch: u64,
-    stopped: bool,
+    /// Whether the stop that follows the trip was confirmed, when its end was last said.
+    stop: Option<bool>,
     journal_failed: bool,
     standing: Standing,
 }
@@ -155,12 +156,8 @@ impl Told {
             println!("{now} the journal has failed ({}): no order leaves", fault.name());
         }
         if kill.epoch == self.epoch {
-            if kill.tripped && !self.stopped && live.has_stopped() {
-                self.stopped = true;
-                let stop = controls.stop() == StopState::Confirmed;
-                let text =
-                    if stop { "the venue holds no open order" } else { "NOT confirmed: look at the venue" };
-                println!("{now} the stop has ended: {text}");
+            if kill.tripped {
+                self.look_at_stop(live, &now);
             }
             return;
         }
@@ -172,7 +169,7 @@ impl Told {
             }
             return;
         };
-        (self.epoch, self.stopped) = (kill.epoch, false);
+        (self.epoch, self.stop) = (kill.epoch, None);
         let source = trip.source.map_or_else(|| "unknown".into(), |s| s.to_string());
         let id = trip.id.map_or_else(String::new, |id| id.to_string());
         println!("{now} TRIPPED by {source} {} ({}): no order leaves", trip.subject, trip.detail);
@@ -180,6 +177,21 @@ impl Told {
             "  re-arm, when its cause is dealt with: corelane-ctl --dir {} rearm --trip {id}",
             live.dir().display()
         );
+    }
+
+    /// One that was not confirmed may be later; one that was stays so: no order leaves.
+    fn look_at_stop(&mut self, live: &Live, now: &str) {
+        match live.kill_stop() {
+            KillStop::Confirmed if self.stop != Some(true) => {
+                self.stop = Some(true);
+                println!("{now} the stop has ended: the venue holds no open order");
+            }
+            KillStop::NotConfirmed(doubt) if self.stop.is_none() => {
+                self.stop = Some(false);
+                println!("{now} the stop has ended: NOT confirmed, {doubt}: look at the venue");
+            }
+            _ => {}
+        }
     }
 }
 

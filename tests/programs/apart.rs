@@ -275,6 +275,21 @@ fn a_kill_while_the_gateway_is_gone_is_carried_out_by_the_next_one() {
 }
 
 #[test]
+fn a_kill_to_which_no_gateway_comes_ends_within_its_bound_and_is_confirmed_by_one_that_does() {
+    let _machine = alone();
+    let scratch = Scratch::new("kill-nobody");
+    let mut three = Three::trading(&scratch, 31, 60_000);
+    let from = three.engine.said().len();
+    three.gateway.signal("-KILL");
+    three.engine.wait_for(from, "gateway: gone");
+    three.engine.signal("-USR1");
+    three.engine.wait_for(from, "the stop has ended: NOT confirmed, no gateway is there: look at the venue");
+    three.gateway = run(&three.config, &["--agents", "gateway"]);
+    three.engine.wait_for(from, "the stop has ended: the venue holds no open order");
+    assert!(three.venue.open_orders().is_empty());
+}
+
+#[test]
 fn members_of_a_dead_engine_end_and_leave_nothing_open() {
     let _machine = alone();
     let scratch = Scratch::new("engine-dies");

@@ -161,8 +161,9 @@ impl Running {
             let ended = self.child.try_wait().expect("its state");
             assert!(
                 ended.is_none() && began.elapsed() < PATIENCE,
-                "no {text:?} ({ended:?}): {}",
-                said.join("\n")
+                "no {text:?} ({ended:?}): {}\n{}",
+                said.join("\n"),
+                stands(&said)
             );
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -237,6 +238,15 @@ impl Said {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {self:?}"))
     }
+}
+
+/// How an engine that said this stands, by its own word: halt, stop, open orders, who is there. Nothing of who is no
+/// engine.
+fn stands(said: &[String]) -> String {
+    let Some((_, dir)) = said.iter().find_map(|line| line.split_once("corelane-stat --dir ")) else {
+        return String::new();
+    };
+    ["--json status", "--json orders"].map(|ask| format!("{ask}: {:?}", ctl(Path::new(dir), ask))).join("\n")
 }
 
 /// Runs `corelane-ctl` on the instances under this directory.
