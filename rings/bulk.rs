@@ -166,7 +166,9 @@ impl BulkProducer {
     #[inline(always)]
     fn write(&self, seq: u64, record: &Record) {
         self.slots.writes(seq);
-        self.slots.write(seq, record);
+        for (cell, word) in self.slots.at(seq).iter().zip(record) {
+            cell.store(*word, Ordering::Relaxed);
+        }
         self.slots.ask_ahead(seq);
     }
 

@@ -397,39 +397,6 @@ impl Lines {
         unsafe { std::mem::transmute::<[std::arch::x86_64::__m256i; 2], [u64; LINE_WORDS]>([a, b]) }
     }
 
-    /// Stores the words of slot `seq`, each whole and in no order among them: a flag stored with release goes after.
-    #[cfg(all(target_arch = "x86_64", target_feature = "avx", not(miri), not(loom)))]
-    #[inline(always)]
-    pub(crate) fn write(&self, seq: u64, words: &[u64; LINE_WORDS]) {
-        // Two stores of 32 bytes: a line that is still with the other core is waited for in the store buffer, which
-        // holds four times as many lines of two stores as of eight.
-        // SAFETY: 64 bytes are two vectors of 32, of any value.
-        let [a, b] =
-            unsafe { std::mem::transmute::<[u64; LINE_WORDS], [std::arch::x86_64::__m256i; 2]>(*words) };
-        // SAFETY: the line is mapped, writable and aligned to 64 bytes (`lines`, `at`). Its atomics are plain memory to
-        // the processor, which stores each aligned word whole, and what other threads load meanwhile is no race to
-        // assembly. Not `nomem`: no access is moved across.
-        unsafe {
-            std::arch::asm!(
-                "vmovdqa ymmword ptr [{line}], {a}",
-                "vmovdqa ymmword ptr [{line} + 32], {b}",
-                line = in(reg) self.at(seq).as_ptr(),
-                a = in(ymm_reg) a,
-                b = in(ymm_reg) b,
-                options(nostack, preserves_flags),
-            );
-        }
-    }
-
-    /// Stores the words of slot `seq`, each whole and in no order among them.
-    #[cfg(not(all(target_arch = "x86_64", target_feature = "avx", not(miri), not(loom))))]
-    #[inline(always)]
-    pub(crate) fn write(&self, seq: u64, words: &[u64; LINE_WORDS]) {
-        for (cell, word) in self.at(seq).iter().zip(words) {
-            cell.store(*word, Ordering::Relaxed);
-        }
-    }
-
     /// The words of slot `seq`, each whole.
     #[cfg(not(all(target_arch = "x86_64", target_feature = "avx", not(miri), not(loom))))]
     #[inline(always)]
