@@ -2,8 +2,8 @@
 //! no engine wrote. Where `cc` or `python3` is missing, its reader is skipped, and the test says so.
 
 use std::fmt::Write as _;
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::os::unix::fs::{DirBuilderExt, FileExt, PermissionsExt, symlink};
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -22,26 +22,15 @@ const BODY: u64 = 256;
 /// First byte of the first instrument's top: words of a board, its version among them, count from here.
 const TOP: u64 = BODY + 16 * 8;
 
-struct Scratch(PathBuf);
+#[path = "../scratch.rs"]
+mod scratch;
+use scratch::Scratch;
 
 impl Scratch {
-    fn new(name: &str) -> Scratch {
-        let dir = std::env::temp_dir().join(format!("corelane-readers-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&dir);
-        DirBuilder::new().mode(0o700).create(&dir).expect("a directory of our own");
-        Scratch(dir)
-    }
-
     /// Overwrites bytes of a file as no writer would.
     fn spoil(&self, file: &str, at: u64, bytes: &[u8]) {
-        let file = OpenOptions::new().write(true).open(self.0.join(file)).expect("the file");
+        let file = OpenOptions::new().write(true).open(self.path().join(file)).expect("the file");
         file.write_all_at(bytes, at).expect("written");
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -226,28 +215,28 @@ fn expected(dir: &Path, alive: bool) -> String {
 
 #[test]
 fn both_show_what_the_engine_wrote_while_it_lives_and_after() {
-    let scratch = Scratch::new("whole");
-    let engine = engine(&scratch.0);
-    assert!(StatsReader::open(&scratch.0).expect("it").snapshot().hists[0].1.p999_ns > 1_000_000);
+    let scratch = Scratch::new("readers-whole");
+    let engine = engine(scratch.path());
+    assert!(StatsReader::open(scratch.path()).expect("it").snapshot().hists[0].1.p999_ns > 1_000_000);
     for reader in readers() {
-        assert_eq!(reader.shows(&scratch.0, &[]), expected(&scratch.0, true), "{}", reader.name);
+        assert_eq!(reader.shows(scratch.path(), &[]), expected(scratch.path(), true), "{}", reader.name);
     }
     drop(engine);
     for reader in readers() {
-        assert_eq!(reader.shows(&scratch.0, &[]), expected(&scratch.0, false), "{}", reader.name);
+        assert_eq!(reader.shows(scratch.path(), &[]), expected(scratch.path(), false), "{}", reader.name);
     }
 }
 
 #[test]
 fn quantiles_are_those_of_our_own_reader() {
     // One value has its bucket's end for every quantile, at every width; of three, the middle one is the median.
-    let scratch = Scratch::new("quantiles");
+    let scratch = Scratch::new("readers-quantiles");
     for values in [&[1][..], &[1025], &[2049], &[4097], &[1 << 20 | 1], &[1 << 36 | 1], &[10, 1_000, 100_000]]
     {
-        let _ = fs::remove_file(scratch.0.join(STATS_FILE));
+        let _ = fs::remove_file(scratch.path().join(STATS_FILE));
         let mut layout = Layout::new();
         layout.hist("a");
-        let segment = StatsSegment::create(&scratch.0, &layout, &Ident::default()).expect("a segment");
+        let segment = StatsSegment::create(scratch.path(), &layout, &Ident::default()).expect("a segment");
         let hist = segment.hist("a").expect("it");
         values.iter().for_each(|ns| hist.record(*ns));
         let own = segment.snapshot().hists[0].1;
@@ -256,7 +245,7 @@ fn quantiles_are_those_of_our_own_reader() {
             own.count, own.p50_ns, own.p90_ns, own.p99_ns, own.p999_ns, own.max_ns
         );
         for reader in readers() {
-            let output = reader.run(&scratch.0, &[]);
+            let output = reader.run(scratch.path(), &[]);
             let page = String::from_utf8_lossy(&output.stdout);
             assert!(page.contains(&line), "{}: {page} instead of {line}", reader.name);
         }
@@ -269,21 +258,25 @@ type Spoilt = (&'static str, fn(&Scratch), &'static str);
 #[test]
 fn every_way_not_to_open_has_its_name() {
     fn set_len(scratch: &Scratch, len: u64) {
-        let file = OpenOptions::new().write(true).open(scratch.0.join(STATS_FILE)).expect("the file");
+        let file = OpenOptions::new().write(true).open(scratch.path().join(STATS_FILE)).expect("the file");
         file.set_len(len).expect("cut");
     }
     fn mode(scratch: &Scratch, mode: u32) {
-        fs::set_permissions(scratch.0.join(STATS_FILE), PermissionsExt::from_mode(mode)).expect("chmod");
+        fs::set_permissions(scratch.path().join(STATS_FILE), PermissionsExt::from_mode(mode)).expect("chmod");
     }
     fn remove(scratch: &Scratch) {
-        fs::remove_file(scratch.0.join(STATS_FILE)).expect("removed");
+        fs::remove_file(scratch.path().join(STATS_FILE)).expect("removed");
     }
     let ways: [Spoilt; 14] = [
         (STATS_FILE, remove, "not_found"),
-        (STATS_FILE, |s| (remove(s), fs::create_dir(s.0.join(STATS_FILE)).expect("made")).1, "not_a_file"),
         (
             STATS_FILE,
-            |s| (remove(s), symlink(s.0.join(BOARDS_FILE), s.0.join(STATS_FILE)).expect("made")).1,
+            |s| (remove(s), fs::create_dir(s.path().join(STATS_FILE)).expect("made")).1,
+            "not_a_file",
+        ),
+        (
+            STATS_FILE,
+            |s| (remove(s), symlink(s.path().join(BOARDS_FILE), s.path().join(STATS_FILE)).expect("made")).1,
             "not_a_file",
         ),
         (STATS_FILE, |s| mode(s, 0o640), "permissions"),
@@ -299,38 +292,38 @@ fn every_way_not_to_open_has_its_name() {
         (STATS_FILE, |s| s.spoil(STATS_FILE, 16, &16u64.to_le_bytes()), "wrong_size"),
     ];
     for (i, (file, spoil, why)) in ways.into_iter().enumerate() {
-        let scratch = Scratch::new(&format!("way-{i}"));
-        let engine = engine(&scratch.0);
+        let scratch = Scratch::new(&format!("readers-way-{i}"));
+        let engine = engine(scratch.path());
         spoil(&scratch);
         for reader in readers() {
-            let found = reader.refuses(&scratch.0, file);
+            let found = reader.refuses(scratch.path(), file);
             assert_eq!(found.as_deref(), Some(why), "{}: way {i}", reader.name);
         }
         drop(engine);
     }
-    let nowhere = Scratch::new("nowhere");
+    let nowhere = Scratch::new("readers-nowhere");
     for reader in readers() {
-        assert_eq!(reader.run(&nowhere.0.join("gone"), &[]).status.code(), Some(1), "{}", reader.name);
+        assert_eq!(reader.run(&nowhere.path().join("gone"), &[]).status.code(), Some(1), "{}", reader.name);
     }
 }
 
 #[test]
 fn a_writer_dead_at_its_board_leaves_nothing_to_show() {
-    let scratch = Scratch::new("odd");
-    let engine = engine(&scratch.0);
+    let scratch = Scratch::new("readers-odd");
+    let engine = engine(scratch.path());
     let line = top_line(0, 1, 0);
     for reader in readers() {
-        assert!(reader.shows(&scratch.0, &[]).contains(&line), "{}", reader.name);
+        assert!(reader.shows(scratch.path(), &[]).contains(&line), "{}", reader.name);
     }
     scratch.spoil(BOARDS_FILE, TOP + 16 * 8, &3u64.to_le_bytes());
     for reader in readers() {
-        let page = reader.shows(&scratch.0, &[]);
+        let page = reader.shows(scratch.path(), &[]);
         assert!(!page.contains("top 0") && page.contains("top 1"), "{}: {page}", reader.name);
     }
     scratch.spoil(BOARDS_FILE, TOP + 16 * 8, &4u64.to_le_bytes());
     scratch.spoil(BOARDS_FILE, TOP, b"x");
     for reader in readers() {
-        let page = reader.shows(&scratch.0, &[]);
+        let page = reader.shows(scratch.path(), &[]);
         assert!(!page.contains("top 0"), "{}: no board has this tag: {page}", reader.name);
     }
     drop(engine);
@@ -338,8 +331,8 @@ fn a_writer_dead_at_its_board_leaves_nothing_to_show() {
 
 #[test]
 fn nobody_reads_half_a_top() {
-    let scratch = Scratch::new("torn");
-    let mut boards = Boards::create(&scratch.0, 1, &Ident::default()).expect("boards");
+    let scratch = Scratch::new("readers-torn");
+    let mut boards = Boards::create(scratch.path(), 1, &Ident::default()).expect("boards");
     let mut writer = boards.top_writers().expect("writers").remove(0);
     boards.position_writers().expect("writers");
     let stop = AtomicBool::new(false);
@@ -358,7 +351,7 @@ fn nobody_reads_half_a_top() {
             .into_iter()
             .map(|reader| {
                 let looks = if reader.name == "Python" { "2000" } else { "20000" };
-                (reader.name, reader.run(&scratch.0, &[looks]))
+                (reader.name, reader.run(scratch.path(), &[looks]))
             })
             .collect();
         stop.store(true, Ordering::Relaxed);
@@ -380,14 +373,14 @@ fn nobody_reads_half_a_top() {
 /// Any bytes in the directory, the heads and the boards: shown, refused, never followed out of the file.
 #[test]
 fn bytes_that_no_engine_wrote_do_no_harm() {
-    let scratch = Scratch::new("hostile");
-    let engine = engine(&scratch.0);
+    let scratch = Scratch::new("readers-hostile");
+    let engine = engine(scratch.path());
     let mut state = 11u64;
     let mut roll = move || {
         state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         (state ^ state >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd)
     };
-    let sane = [STATS_FILE, BOARDS_FILE].map(|file| fs::read(scratch.0.join(file)).expect("bytes"));
+    let sane = [STATS_FILE, BOARDS_FILE].map(|file| fs::read(scratch.path().join(file)).expect("bytes"));
     let directory_words = engine.segment.header().map_or(0, |_| 16 + 8 * 34);
     for round in 0..60 {
         for _ in 0..1 + roll() % 6 {
@@ -404,7 +397,7 @@ fn bytes_that_no_engine_wrote_do_no_harm() {
         // Python starts slowly: a look every few rounds, and then both must refuse the same entries.
         let mut refused = Vec::new();
         for reader in readers().into_iter().filter(|r| r.name != "Python" || round % 5 == 0) {
-            let output = reader.run(&scratch.0, &[]);
+            let output = reader.run(scratch.path(), &[]);
             let why = String::from_utf8_lossy(&output.stderr);
             let told = output.status.code() == Some(0) && why.is_empty();
             assert!(told, "{} in round {round}: {}: {why}", reader.name, output.status);

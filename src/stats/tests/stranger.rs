@@ -2,9 +2,7 @@
 //! begin with are all it has. What it finds under which name is what the engine wrote.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::fs;
 
 use corelane_stats as stats;
 use hdrhistogram::Histogram;
@@ -15,22 +13,9 @@ use wire::{Slot, Ts};
 /// Bytes of a segment's header.
 const HEADER: usize = 256;
 
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Scratch {
-        let dir = std::env::temp_dir().join(format!("corelane-stranger-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&dir);
-        DirBuilder::new().mode(0o700).create(&dir).expect("a directory of our own");
-        Scratch(dir)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
+#[path = "../scratch.rs"]
+mod scratch;
+use scratch::Scratch;
 
 /// The stranger.
 struct Stranger {
@@ -95,11 +80,11 @@ fn random(state: &mut u64) -> u64 {
 
 #[test]
 fn every_name_label_and_value_is_read_from_the_file_alone() {
-    let scratch = Scratch::new("whole");
+    let scratch = Scratch::new("stranger-whole");
     let mut layout = Layout::new();
     layout.counter("feed.messages").counter("oms.orders").gauge("oms.position").hist("feed.parse");
     layout.agent("feed").agent("oms").orders(4).ticks(8);
-    let segment = StatsSegment::create(&scratch.0, &layout, &Ident::default()).expect("a segment");
+    let segment = StatsSegment::create(scratch.path(), &layout, &Ident::default()).expect("a segment");
     segment.counter("oms.orders").expect("it").add(41);
     segment.gauge("oms.position").expect("it").set(-7);
     let hist = segment.hist("feed.parse").expect("it");
@@ -122,7 +107,7 @@ fn every_name_label_and_value_is_read_from_the_file_alone() {
     segment.tick_writer().expect("it").parsed(6, Ts(10), Ts(12));
     segment.signal_writer().expect("it").signal(6, Ts(15));
 
-    let bytes = fs::read(scratch.0.join(STATS_FILE)).expect("the file");
+    let bytes = fs::read(scratch.path().join(STATS_FILE)).expect("the file");
     let stranger = Stranger::read(&bytes);
     assert_eq!((stranger.word(1, "oms.orders"), stranger.word(1, "feed.messages")), (41, 0));
     assert_eq!(stranger.word(2, "oms.position") as i64, -7);
@@ -142,7 +127,7 @@ fn every_name_label_and_value_is_read_from_the_file_alone() {
         .collect();
     assert_eq!(buckets, theirs);
     drop((segment, hist));
-    let ours = StatsReader::open(&scratch.0).expect("a reader").hist("feed.parse").expect("it");
+    let ours = StatsReader::open(scratch.path()).expect("a reader").hist("feed.parse").expect("it");
     for step in 0..=100_000 {
         let quantile = f64::from(step) / 100_000.0;
         assert_eq!(ours.quantile_ns(quantile), hdr.value_at_quantile(quantile), "{quantile}");
